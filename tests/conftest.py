@@ -1,0 +1,17 @@
+"""Shared by every test: where the real recordings are, and one thread a process so that timings and sums repeat."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real recordings: $STGCN_DATA, or ../shared/data beside the checkout."""
+    folder = Path(os.environ.get("STGCN_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real recordings at {folder}; set STGCN_DATA to run this test on them")
+    return folder
