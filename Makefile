@@ -1,0 +1,39 @@
+# make quickstart   everything from nothing: environment, data, training, test
+# make test         every test
+# Needs Python >= 3.10 and make; all else is installed into .venv.
+
+PYTHON ?= python3
+RUN := .venv/bin/python
+
+.PHONY: help quickstart test lint clean
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit("error: this is Python %d.%d; 3.10 or newer is needed (make PYTHON=python3.x ...)" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt | .venv/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/installed-tests: tests/requirements.txt .venv/installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@
+
+data/synthetic/val_data.npy: | .venv/installed
+	$(RUN) tools/synthetic_gendata.py
+
+quickstart: .venv/installed data/synthetic/val_data.npy
+	$(RUN) main.py recognition -c config/quickstart/train.yaml
+	$(RUN) main.py recognition -c config/quickstart/test.yaml
+
+test: .venv/installed-tests
+	$(RUN) -m pytest
+
+lint: .venv/installed-tests
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+clean:
+	rm -rf .venv work_dir/quickstart data/synthetic

@@ -1,0 +1,189 @@
+"""What happens to a batch of clips between the file and the network: pure functions on arrays, no state, no files.
+
+Every function takes a batch (N, C, T, V, M) float32, leaves it as it was and returns a new one. A missing joint (all
+channels zero) stays zero. Where chance is involved the last argument is `rngs`, one numpy Generator a clip: a clip's
+randomness is its own, whatever batch it travels in.
+
+Coordinates: the first `dimension` channels; with dimension = 2 the third channel is the joint's score.
+`aspect` (N,) is the width of each clip's frame over its height: x * aspect and y have the same unit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Rngs = Sequence[np.random.Generator]
+
+
+def present(batch: np.ndarray) -> np.ndarray:
+    """Where a joint was seen: (N, 1, T, V, M) bool."""
+    return (batch != 0).any(axis=1, keepdims=True)
+
+
+def real_frames(batch: np.ndarray) -> np.ndarray:
+    """Frames up to the last one with a joint in it: (N,) int, at least 1."""
+    seen = (batch != 0).any(axis=(1, 3, 4))  # (N, T)
+    return np.where(seen.any(1), seen.shape[1] - seen[:, ::-1].argmax(1), 1)
+
+
+# ---- frames: which ones, in what order
+
+
+def take_frames(batch: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The frames (N, L) of each clip; a frame number of -1 gives an empty frame. -> (N, C, L, V, M)"""
+    out = batch[np.arange(len(batch))[:, None], :, frames]  # (N, L, C, V, M)
+    out[frames < 0] = 0
+    return out.transpose(0, 2, 1, 3, 4)
+
+
+def window(batch: np.ndarray, size: int) -> np.ndarray:
+    """`size` frames: the middle of the real frames where there are more, padded with empty frames where there are fewer."""
+    T = batch.shape[2]
+    begin = np.maximum(real_frames(batch) - size, 0) // 2
+    frames = begin[:, None] + np.arange(size)
+    return take_frames(batch, np.where(frames < T, frames, -1))
+
+
+def random_window(batch: np.ndarray, size: int, rngs: Rngs) -> np.ndarray:
+    """`size` frames beginning anywhere; a clip shorter than that lands anywhere in the window. (The original's `random_choose`.)"""
+    T = batch.shape[2]
+    begin = np.array([rng.integers(min(0, T - size), max(0, T - size) + 1) for rng in rngs])
+    frames = begin[:, None] + np.arange(size)
+    return take_frames(batch, np.where((frames >= 0) & (frames < T), frames, -1))
+
+
+def random_shift(batch: np.ndarray, rngs: Rngs) -> np.ndarray:
+    """The real frames begin anywhere they still fit, with empty frames around them."""
+    T = batch.shape[2]
+    length = real_frames(batch)
+    begin = np.array([rng.integers(0, T - n + 1) for rng, n in zip(rngs, length)])
+    frames = np.arange(T) - begin[:, None]
+    return take_frames(batch, np.where((frames >= 0) & (frames < length[:, None]), frames, -1))
+
+
+def uniform_frames(
+    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, rngs: Rngs | None = None
+) -> np.ndarray:
+    """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
+
+    Args:
+        length: (N,) real frames of each clip.
+        size: bins, the frames of a sample.
+        num_clips: samples of one clip without chance, at evenly spaced places in the bins.
+        crop: smallest fraction of the clip that the bins cover; the part is random.
+        rngs: with them a frame is drawn at random in each bin; without them nothing is random.
+
+    Returns:
+        (N, num_clips, size) int frame numbers.
+    """
+    length = length[:, None, None].astype(np.float64)
+    if rngs is None:
+        inside = (np.arange(num_clips)[:, None] + 0.5) / num_clips  # the same place in every bin
+        frames = (np.arange(size) + inside) * (length / size)
+    else:
+        inside = np.stack([rng.random((1, size)) for rng in rngs])
+        part = np.array([rng.uniform(crop, 1.0) for rng in rngs])[:, None, None] * length
+        begin = np.array([rng.random() for rng in rngs])[:, None, None] * (length - part)
+        frames = begin + (np.arange(size) + inside) * (part / size)
+    return np.minimum(frames.astype(np.int64), length.astype(np.int64) - 1)
+
+
+# ---- coordinates
+
+
+def to_isotropic(batch: np.ndarray, aspect: np.ndarray) -> np.ndarray:
+    """x in units of the frame's height, like y. Divide by the aspect ratio again to come back."""
+    out = batch.copy()
+    out[:, 0] *= aspect[:, None, None, None].astype(np.float32)
+    return out
+
+
+def centre(batch: np.ndarray, dimension: int) -> np.ndarray:
+    """Each clip around the mean of its joints, in units of their root mean square distance from it.
+
+    One offset and one scale for the whole clip: what moves still moves, and persons keep their places to each other.
+    """
+    mask = present(batch)
+    count = np.maximum(mask.sum(axis=(2, 3, 4), keepdims=True), 1)
+    out = batch.copy()
+    xyz = out[:, :dimension]
+    xyz -= (xyz.sum(axis=(2, 3, 4), keepdims=True, dtype=np.float64) / count).astype(np.float32)
+    xyz *= mask
+    square = np.square(xyz, dtype=np.float64).sum(axis=(1, 2, 3, 4), keepdims=True) / count
+    xyz /= np.where(square > 0, np.sqrt(square), 1).astype(np.float32)
+    return out
+
+
+def mirror(batch: np.ndarray, flip: np.ndarray, rngs: Rngs) -> np.ndarray:
+    """Left and right changed over in every second clip: x negated, paired joints swapped. `flip`: Skeleton.flip, (V,)."""
+    out = batch.copy()
+    chosen = np.array([rng.random() < 0.5 for rng in rngs])
+    out[chosen] = out[chosen][:, :, :, flip]
+    out[chosen, 0] *= -1
+    return out
+
+
+def rotate(batch: np.ndarray, angle: float, dimension: int, rngs: Rngs) -> np.ndarray:
+    """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn. Isotropic units."""
+    if dimension == 2:
+        theta = np.array([rng.uniform(-angle, angle) for rng in rngs])
+        matrix = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]]).transpose(2, 0, 1)
+    else:
+        matrix = np.stack([rotation_matrix(*rng.uniform(-angle, angle, 3)) for rng in rngs])
+    out = batch.copy()
+    out[:, :dimension] = np.einsum("ndc,nctvm->ndtvm", matrix.astype(np.float32), batch[:, :dimension])
+    return out
+
+
+def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
+    """About the x, then the y, then the z axis, angles in rad: (3, 3)."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos([x, y, z]), np.sin([x, y, z])
+    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
+    return about_z @ about_y @ about_x
+
+
+def scale(batch: np.ndarray, amount: float, dimension: int, rngs: Rngs) -> np.ndarray:
+    """Each axis by its own 1 + U(-amount, amount)."""
+    out = batch.copy()
+    factor = np.stack([1 + rng.uniform(-amount, amount, dimension) for rng in rngs]).astype(np.float32)
+    out[:, :dimension] *= factor[:, :, None, None, None]
+    return out
+
+
+ANGLES = np.deg2rad([-10.0, -5.0, 0.0, 5.0, 10.0])
+SCALES = np.array([0.9, 1.0, 1.1])
+OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
+
+
+def random_move(batch: np.ndarray, aspect: np.ndarray, rngs: Rngs) -> np.ndarray:
+    """A slow camera move (section 4.1 of Yan et al.): x and y turned, scaled and shifted, drifting from one draw at the
+    first frame to another at the last. Turned in isotropic units, so that a body keeps its shape.
+    """
+    N, C, T, V, M = batch.shape
+    ends = np.stack(  # (N, 4, 2): angle, scale, shift of x, shift of y at both ends
+        [[rng.choice(choices, 2) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS)] for rng in rngs]
+    )
+    drift = np.linspace(0, 1, T, endpoint=False)
+    angle, size, dx, dy = (ends[..., :1] + (ends[..., 1:] - ends[..., :1]) * drift).transpose(1, 0, 2)  # each (N, T)
+    aspect = aspect[:, None]
+    ((xx, xy), (yx, yy)), (dx, dy) = (
+        [[np.cos(angle) * size, -np.sin(angle) * size / aspect], [np.sin(angle) * size * aspect, np.cos(angle) * size]],
+        [dx, dy],
+    )
+    xx, xy, yx, yy, dx, dy = (a.astype(np.float32)[:, :, None, None] for a in (xx, xy, yx, yy, dx, dy))  # (N, T, 1, 1)
+    mask = present(batch)[:, 0]
+    x, y = batch[:, 0], batch[:, 1]
+    out = batch.copy()
+    out[:, 0] = (xx * x + xy * y + dx) * mask
+    out[:, 1] = (yx * x + yy * y + dy) * mask
+    return out
+
+
+def normalize(batch: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
+    """(x - mean) / std with a mean and a standard deviation (C, V) for each channel of each joint."""
+    out = (batch - mean[:, None, :, None]) / std[:, None, :, None]
+    return out.astype(np.float32) * present(batch)

@@ -1,0 +1,193 @@
+"""Every transform against a plain loop, and the promises that hold for all of them: zeros stay zero, inputs stay as they were."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feeder import transforms
+from feeder.skeleton import load_skeleton
+
+
+def clips(seed, N=3, C=3, T=12, V=18, M=2, missing=0.3):
+    """Random clips with missing joints, an empty second person in clip 0 and empty frames at the end of clip 1."""
+    rng = np.random.default_rng(seed)
+    batch = rng.normal(size=(N, C, T, V, M)).astype(np.float32)
+    batch *= rng.random((N, 1, T, V, M)) > missing
+    batch[0, ..., 1] = 0
+    batch[1, :, T - T // 3 :] = 0
+    return batch
+
+
+def rngs(N, seed=0):
+    return [np.random.default_rng((seed, i)) for i in range(N)]
+
+
+FLIP = load_skeleton("openpose").flip
+IN_PLACE = {  # transforms that keep every joint in its frame
+    "centre 2-D": lambda b: transforms.centre(b, 2),
+    "centre 3-D": lambda b: transforms.centre(b, 3),
+    "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, rngs(len(b))),
+    "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, rngs(len(b))),
+    "scale": lambda b: transforms.scale(b, 0.2, 3, rngs(len(b))),
+    "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), rngs(len(b))),
+    "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
+    "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
+}
+OTHERS = {
+    "mirror": lambda b: transforms.mirror(b, FLIP, rngs(len(b))),
+    "window": lambda b: transforms.window(b, 7),
+    "random_window": lambda b: transforms.random_window(b, 7, rngs(len(b))),
+    "random_shift": lambda b: transforms.random_shift(b, rngs(len(b))),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=15, deadline=None)
+def test_missing_joints_stay_missing(name, seed):
+    batch = clips(seed)
+    missing = ~transforms.present(batch)
+    assert not (IN_PLACE[name](batch) * missing).any()
+
+
+@pytest.mark.parametrize("name", [*IN_PLACE, *OTHERS])
+def test_input_is_left_as_it_was_and_output_is_float32(name):
+    batch = clips(1)
+    before = batch.copy()
+    out = {**IN_PLACE, **OTHERS}[name](batch)
+    assert out.dtype == np.float32
+    np.testing.assert_array_equal(batch, before)
+
+
+@pytest.mark.parametrize("name", [*IN_PLACE, *OTHERS])
+def test_a_clip_does_not_depend_on_its_batch(name):
+    batch = clips(2)
+    together = {**IN_PLACE, **OTHERS}[name](batch)
+    alone = {**IN_PLACE, **OTHERS}[name](batch[:1])
+    np.testing.assert_array_equal(together[0], alone[0])
+
+
+def test_real_frames_end_with_the_last_joint():
+    batch = np.zeros((3, 3, 10, 18, 2), np.float32)
+    batch[0, 0, 6, 4, 1] = 0.5
+    batch[1, 2, 9, 0, 0] = 1
+    assert transforms.real_frames(batch).tolist() == [7, 10, 1]
+
+
+@given(length=st.integers(1, 20), size=st.integers(1, 30))
+@settings(max_examples=60, deadline=None)
+def test_window_pads_at_the_end_and_crops_to_the_middle(length, size):
+    batch = np.zeros((1, 3, 20, 2, 1), np.float32)
+    batch[0, 0, :length] = np.arange(1, length + 1)[:, None, None]
+    got = transforms.window(batch, size)[0, 0, :, 0, 0]
+    real = np.arange(1, length + 1)
+    skip = max(length - size, 0) // 2
+    want = np.pad(real[skip : skip + size], (0, max(size - length, 0)))
+    assert got.tolist() == want.tolist()
+
+
+@given(T=st.integers(1, 20), size=st.integers(1, 30), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_random_window_is_a_run_of_the_clip_or_the_whole_clip_in_a_run(T, size, seed):
+    batch = np.zeros((1, 1, T, 1, 1), np.float32)
+    batch[0, 0, :, 0, 0] = np.arange(1, T + 1)
+    got = transforms.random_window(batch, size, [np.random.default_rng(seed)])[0, 0, :, 0, 0]
+    kept = got[got > 0]
+    assert len(got) == size and len(kept) == min(T, size)
+    assert (np.diff(kept) == 1).all() and (np.diff(np.flatnonzero(got)) == 1).all()
+
+
+def test_random_window_reaches_both_ends():
+    batch = np.zeros((1, 1, 10, 1, 1), np.float32)
+    batch[0, 0, :, 0, 0] = np.arange(1, 11)
+    first = {int(transforms.random_window(batch, 4, [np.random.default_rng(s)])[0, 0, 0, 0, 0]) for s in range(300)}
+    assert first == set(range(1, 8))
+
+
+@given(seed=st.integers(0, 999), length=st.integers(1, 12))
+@settings(max_examples=40, deadline=None)
+def test_random_shift_keeps_every_frame_in_order(seed, length):
+    batch = np.zeros((1, 1, 12, 1, 1), np.float32)
+    batch[0, 0, :length, 0, 0] = np.arange(1, length + 1)
+    got = transforms.random_shift(batch, [np.random.default_rng(seed)])[0, 0, :, 0, 0]
+    assert got[got > 0].tolist() == list(range(1, length + 1))
+    assert (np.diff(np.flatnonzero(got)) == 1).all()
+
+
+@given(length=st.integers(1, 300), size=st.integers(1, 64), crop=st.floats(0.1, 1), seed=st.integers(0, 99))
+@settings(max_examples=100, deadline=None)
+def test_uniform_frames_take_one_frame_of_each_bin(length, size, crop, seed):
+    frames = transforms.uniform_frames(np.array([length]), size, crop=crop, rngs=[np.random.default_rng(seed)])[0, 0]
+    assert frames.min() >= 0 and frames.max() < length and (np.diff(frames) >= 0).all()
+    whole = transforms.uniform_frames(np.array([length]), size, rngs=[np.random.default_rng(seed)])[0, 0]
+    low = np.floor(np.arange(size) * length / size)
+    assert (whole >= low).all() and (whole <= low + np.ceil(length / size)).all()
+
+
+def test_uniform_clips_of_a_test_are_different_and_always_the_same():
+    one = transforms.uniform_frames(np.array([100]), 10, num_clips=1)[0]
+    ten = transforms.uniform_frames(np.array([100]), 10, num_clips=10)[0]
+    assert one.tolist() == [[5, 15, 25, 35, 45, 55, 65, 75, 85, 95]]
+    assert ten[:, 0].tolist() == list(range(10)) and ten[3].tolist() == [3, 13, 23, 33, 43, 53, 63, 73, 83, 93]
+
+
+def test_centre_gives_mean_zero_and_size_one_over_the_joints_seen():
+    batch = clips(3) + 0.0
+    out = transforms.centre(batch, 3)
+    for clip, mask in zip(out, transforms.present(batch)):
+        joints = clip[:, mask[0]]  # (3, joints seen)
+        np.testing.assert_allclose(joints.mean(1), 0, atol=1e-5)
+        np.testing.assert_allclose((joints**2).sum(0).mean(), 1, rtol=1e-5)
+
+
+def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
+    batch = clips(4, missing=0)
+    for dimension in (2, 3):
+        out = transforms.rotate(batch, 0.3, dimension, rngs(3))
+        np.testing.assert_allclose(
+            np.linalg.norm(out[:, :dimension], axis=1), np.linalg.norm(batch[:, :dimension], axis=1), rtol=1e-5
+        )
+    quarter = np.pi / 2
+    np.testing.assert_allclose(transforms.rotation_matrix(quarter, 0, 0) @ [0, 1, 0], [0, 0, 1], atol=1e-12)
+    np.testing.assert_allclose(transforms.rotation_matrix(0, quarter, 0) @ [0, 0, 1], [1, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(transforms.rotation_matrix(0, 0, quarter) @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+
+
+def test_mirror_twice_is_no_mirror_and_swaps_the_sides():
+    batch = clips(5, N=16)
+    once = transforms.mirror(batch, FLIP, rngs(16))
+    changed = [(once[i] != batch[i]).any() for i in range(16)]
+    assert 0 < sum(changed) < 16
+    np.testing.assert_array_equal(transforms.mirror(once, FLIP, rngs(16)), batch)
+    i = changed.index(True)
+    skeleton = load_skeleton("openpose")
+    left, right = skeleton.mirror[0]
+    np.testing.assert_array_equal(once[i, 0, :, left], -batch[i, 0, :, right])
+    np.testing.assert_array_equal(once[i, 1:, :, left], batch[i, 1:, :, right])
+
+
+def plain_random_move(clip, aspect, rng):
+    """The original's algorithm, frame by frame, on one clip (C, T, V, M), in isotropic units and with zeros kept zero."""
+    T = clip.shape[1]
+    angle, size, dx, dy = (
+        rng.choice(c, 2) for c in (transforms.ANGLES, transforms.SCALES, transforms.OFFSETS, transforms.OFFSETS)
+    )
+    out = clip.copy()
+    for t in range(T):
+        a, s, tx, ty = (e[0] + (e[1] - e[0]) * t / T for e in (angle, size, dx, dy))
+        for v in range(clip.shape[2]):
+            for m in range(clip.shape[3]):
+                if clip[:, t, v, m].any():
+                    x, y = clip[0, t, v, m] * aspect, clip[1, t, v, m]
+                    out[0, t, v, m] = s * (np.cos(a) * x - np.sin(a) * y) / aspect + tx
+                    out[1, t, v, m] = s * (np.sin(a) * x + np.cos(a) * y) + ty
+    return out
+
+
+@pytest.mark.parametrize("aspect", [1.0, 340 / 256])
+def test_random_move_equals_the_frame_by_frame_algorithm(aspect):
+    batch = clips(6)
+    got = transforms.random_move(batch, np.full(3, aspect), rngs(3))
+    want = np.stack([plain_random_move(clip, aspect, rng) for clip, rng in zip(batch, rngs(3))])
+    np.testing.assert_allclose(got, want, atol=2e-6)

@@ -1,0 +1,46 @@
+"""Which samples make up each batch of each epoch: known in advance, the same on every run with the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+class Batches:
+    """A batch sampler for torch's DataLoader whose order depends on (seed, epoch) alone.
+
+    Before each pass call `start(epoch)`; `begin` leaves out the batches already done.
+
+    Args:
+        num_sample: size of the data set.
+        batch_size: samples a batch.
+        shuffle: a new order every epoch; a last, smaller batch is then dropped.
+        seed: of the orders.
+        epoch_in_index: ask for i + epoch * num_sample in place of i, for data sets that draw by it.
+    """
+
+    def __init__(self, num_sample: int, batch_size: int, shuffle: bool, seed: int = 0, epoch_in_index: bool = False):
+        self.num_sample, self.batch_size, self.shuffle, self.seed = num_sample, batch_size, shuffle, seed
+        self.epoch_in_index = epoch_in_index
+        self.per_epoch = num_sample // batch_size if shuffle else -(-num_sample // batch_size)
+        self.start(0)
+
+    def start(self, epoch: int, begin: int = 0) -> None:
+        """Get ready for one pass, from batch number `begin` on."""
+        self.begin = begin
+        self.offset = epoch * self.num_sample if self.epoch_in_index else 0
+        self.order = np.arange(self.num_sample)
+        if self.shuffle:
+            self.order = np.random.default_rng((self.seed, epoch)).permutation(self.num_sample)
+
+    def samples(self, batch: int) -> np.ndarray:
+        """The sample numbers of one batch of this epoch."""
+        return self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def __len__(self) -> int:
+        return self.per_epoch - self.begin
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.begin, self.per_epoch):
+            yield (self.samples(batch) + self.offset).tolist()
