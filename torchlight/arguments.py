@@ -55,7 +55,7 @@ def str2bool(text: str) -> bool:
 
 
 def parse_dict(text: str) -> dict[str, Any]:
-    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals only, never evaluated; tuples become lists, as in YAML."""
+    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated; tuples become lists."""
     try:
         tree = ast.parse(f"dict({text}\n)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -73,16 +73,16 @@ def _literal(node: ast.expr, text: str) -> Any:
             return node.id == "true"
         case ast.List() | ast.Tuple():
             return [_literal(element, text) for element in node.elts]
-        case ast.Dict() if all(isinstance(key, ast.Constant) for key in node.keys):
+        case ast.Dict() if all(isinstance(key, ast.Constant | ast.UnaryOp) for key in node.keys):
             return {_literal(key, text): _literal(value, text) for key, value in zip(node.keys, node.values)}
         case ast.Call(func=ast.Name(id="dict"), args=[]) if all(keyword.arg for keyword in node.keywords):
             names = [keyword.arg for keyword in node.keywords]
             if twice := [name for name in names if names.count(name) > 1]:
-                raise UsageError(f"{twice[0]!r} is given twice in {text!r}")
+                raise UsageError(f"{twice[0]!r} is given twice in {_short(text)}")
             return {keyword.arg: _literal(keyword.value, text) for keyword in node.keywords}
         case ast.Name():
-            raise UsageError(f"{node.id} in {text!r} is neither number nor text; a text has quotes: '{node.id}'")
-    raise UsageError(f"{ast.unparse(node)} in {text!r} is not a number, text, list or dict(...)")
+            raise UsageError(f"{node.id} in {_short(text)} is neither number nor text; a text has quotes: '{node.id}'")
+    raise UsageError(f"{ast.unparse(node)} in {_short(text)} is not a number, text, list or dict(...)")
 
 
 class DictAction(argparse.Action):
@@ -310,7 +310,7 @@ def _takes(callable: Callable) -> tuple[list[inspect.Parameter], bool]:
 
 
 def check_arguments(callable: Callable, kwargs: dict[str, Any], where: str) -> None:
-    """kwargs against the signature, before the call; UsageError names the nearest right argument, or what is missing."""
+    """kwargs against the signature; UsageError names the nearest right argument, or those that are missing."""
     named, any_name = _takes(callable)
     takes = [p.name for p in named]
     who, listing = f"{callable.__module__}.{callable.__qualname__}", f"(it takes {', '.join(takes) or 'none'})"
