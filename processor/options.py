@@ -1,0 +1,85 @@
+"""The command line of every processor, without torch, so that -h and a wrong option answer at once.
+
+An option's name is also its key in a YAML config. Command line > config file > the defaults here.
+"""
+
+from __future__ import annotations
+
+from torchlight.arguments import DictAction, Parser, str2bool
+
+
+def recognition() -> Parser:
+    """`python main.py recognition`: the original's options (its defaults too), then those it did not have."""
+    parser = Parser(
+        prog="main.py recognition",
+        description="Train or test a network. Every option is also a key of the YAML config; the command line wins.",
+    )
+    group = parser.add_argument_group("run")
+    group.add_argument("-c", "--config", metavar="YAML", help="configuration file")
+    group.add_argument("-w", "--work_dir", default="./work_dir/tmp", metavar="DIR", help="where all results go")
+    group.add_argument("--phase", default="train", choices=["train", "test"])
+    group.add_argument("--resume", action="store_true", help="go on from work_dir/checkpoint.pt")
+    group.add_argument("--seed", type=int, default=0, help="of all randomness; equal seeds, equal curves on one CPU")
+    group.add_argument("--debug", action="store_true", help="100 clips of all classes; errors with their traceback")
+
+    group = parser.add_argument_group("devices")
+    group.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
+    group.add_argument(
+        "--device", type=int, nargs="+", default=[0], metavar="ID", help="GPUs; several share each batch"
+    )
+    group.add_argument(
+        "--precision",
+        default="fp32",
+        choices=["fp32", "bf16", "fp16", "auto"],
+        help="auto: bf16 where the chip is fast at it",
+    )
+    group.add_argument("--num_worker", type=int, metavar="N", help="data loader processes; default: as the cores allow")
+
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--feeder", default="feeder.feeder.Feeder", metavar="CLASS", help="dotted name of the feeder class"
+    )
+    group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training")
+    group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing")
+    group.add_argument("--batch_size", type=int, default=256, metavar="N", help="training batch")
+    group.add_argument("--test_batch_size", type=int, default=256, metavar="N", help="test batch")
+    group.add_argument("--label_names", metavar="TXT", help="class names, one a line")
+
+    group = parser.add_argument_group("network")
+    group.add_argument("--model", metavar="CLASS", help="dotted name of the network class, e.g. net.st_gcn.Model")
+    group.add_argument("--model_args", action=DictAction, help="its arguments")
+    group.add_argument("--weights", metavar="FILE", help="weights to begin with, or to test")
+    group.add_argument(
+        "--ignore_weights", nargs="+", default=[], metavar="PREFIX", help="weights to leave as initialised, e.g. fcn"
+    )
+
+    group = parser.add_argument_group("optimisation")
+    group.add_argument("--num_epoch", type=int, default=80, metavar="N", help="stop training in this epoch")
+    group.add_argument(
+        "--start_epoch", type=int, default=0, metavar="N", help="number of the first epoch (see also --resume)"
+    )
+    group.add_argument("--optimizer", default="SGD", choices=["SGD", "Adam", "AdamW"])
+    group.add_argument("--base_lr", type=float, default=0.01, metavar="LR", help="learning rate before the schedule")
+    group.add_argument("--lr_schedule", default="step", choices=["step", "cosine"])
+    group.add_argument(
+        "--step", type=int, nargs="+", default=[], metavar="EPOCH", help="epochs that divide the rate by ten"
+    )
+    group.add_argument("--warm_up_epoch", type=float, default=0, metavar="N", help="epochs of linear warm-up")
+    group.add_argument("--nesterov", type=str2bool, default=True, metavar="BOOL", help="for SGD")
+    group.add_argument("--weight_decay", type=float, default=0.0001, metavar="W")
+    group.add_argument("--label_smoothing", type=float, default=0.0, metavar="S")
+    group.add_argument(
+        "--grad_clip", type=float, default=0.0, metavar="NORM", help="largest norm of the gradient; 0: any"
+    )
+
+    group = parser.add_argument_group("reports")
+    group.add_argument("--log_interval", type=int, default=100, metavar="N", help="iterations between two log lines")
+    group.add_argument("--save_interval", type=int, default=10, metavar="N", help="epochs between two saved weights")
+    group.add_argument("--eval_interval", type=int, default=5, metavar="N", help="epochs between two evaluations")
+    group.add_argument("--show_topk", type=int, nargs="+", default=[1, 5], metavar="K", help="accuracies to print")
+    group.add_argument("--save_result", type=str2bool, default=False, metavar="BOOL", help="write test_result.pkl")
+    group.add_argument("--save_log", type=str2bool, default=True, metavar="BOOL", help="write log.txt")
+    group.add_argument("--print_log", type=str2bool, default=True, metavar="BOOL", help="print the log")
+    group.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to work_dir/tensorboard")
+    group.add_argument("--pavi_log", type=str2bool, default=False, metavar="BOOL", help="of the original; does nothing")
+    return parser

@@ -1,0 +1,288 @@
+"""Whole runs of `main.py recognition` on a small data set: what they write, that they repeat, that they can be resumed."""
+
+import csv
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from main import main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(small, work_dir, *argv):
+    return main(["recognition", "-c", str(small / "config.yaml"), "-w", str(work_dir), *map(str, argv)])
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in a) and a.keys() == b.keys()
+
+
+@pytest.fixture(scope="module")
+def trained(small, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp("trained")
+    assert run(small, work_dir) == 0
+    return work_dir
+
+
+def test_training_writes_the_files_of_the_original_and_learns(trained, small):
+    files = {path.name for path in trained.iterdir()}
+    assert files == {
+        "config.yaml",
+        "log.txt",
+        "metrics.csv",
+        "epoch3_model.pt",
+        "epoch6_model.pt",
+        "best_model.pt",
+        "checkpoint.pt",
+    }
+    first, blank, *rest = (trained / "config.yaml").read_text().splitlines()
+    assert first.startswith("# command line: recognition -c ") and blank == ""
+    config = yaml.safe_load("\n".join(rest))
+    assert config["base_lr"] == 0.1 and config["model_args"]["blocks"] == [[8, 1], [16, 2]] and config["device"] == [0]
+    assert all(t.device.type == "cpu" for t in weights(trained / "epoch6_model.pt").values())
+    rows = list(csv.DictReader((trained / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == list("123456")
+    assert [bool(row["top1"]) for row in rows] == [False, True, False, True, False, True]
+    assert float(rows[-1]["top1"]) > 80 and float(rows[0]["loss"]) > float(rows[-1]["loss"])
+    assert [round(float(row["lr"]), 4) for row in rows] == [0.1] * 4 + [0.01] * 2
+
+
+def test_log_has_the_original_s_lines(trained):
+    log = (trained / "log.txt").read_text()
+    stamp = r"\[\d\d\.\d\d\.\d\d\|\d\d:\d\d:\d\d\] "
+    for line in [
+        "Parameters:\n{",
+        "Training epoch: 0\n",
+        r"\tIter 0 Done\. \| loss: \d\.\d{4} \| lr: 0\.100000\n",
+        r"\tIter 34 Done\. \| loss: \d\.\d{4} \| lr: 0\.010000\n",
+        r"\tmean_loss: \d\.\d+\n",
+        "Time consumption:\n",
+        r"Done\.\n",
+        "Eval epoch: 1\n",
+        r"\tTop1: \d+\.\d\d%\n",
+        rf"The model has been saved as {re.escape(str(trained))}/epoch6_model\.pt\.\n",
+    ]:
+        assert re.search(stamp + line, log), line
+    assert "Top5 left out: of 4 classes it is always 100%" in log and "Top5: 100" not in log
+
+
+def test_equal_seeds_equal_curves(small, trained, tmp_path):
+    assert run(small, tmp_path / "again") == 0
+    assert run(small, tmp_path / "other", "--seed", 1) == 0
+    assert same(weights(trained / "epoch6_model.pt"), weights(tmp_path / "again/epoch6_model.pt"))
+    assert not same(weights(trained / "epoch6_model.pt"), weights(tmp_path / "other/epoch6_model.pt"))
+
+
+def command(small, work_dir, *argv):
+    config = str(small / "config.yaml")
+    return [sys.executable, str(ROOT / "main.py"), "recognition", "-c", config, "-w", str(work_dir), *argv]
+
+
+def wait_for(condition, seconds=60):
+    for _ in range(int(seconds / 0.02)):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise TimeoutError
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_stopped_in_the_middle_and_resumed_ends_with_the_same_weights(small, trained, tmp_path, sig):
+    long = ["--num_epoch", "40", "--log_interval", "1"]  # long enough to be caught in the middle
+    whole, work_dir = tmp_path / "whole", tmp_path / "stopped"
+    assert run(small, whole, *long) == 0
+    process = subprocess.Popen(
+        command(small, work_dir, *long), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    log = work_dir / "log.txt"
+    wait_for(
+        lambda: log.exists() and "Training epoch: 3\n" in log.read_text() and (work_dir / "checkpoint.pt").exists()
+    )
+    process.send_signal(sig)
+    stderr = process.communicate(timeout=60)[1]
+    assert not (work_dir / "epoch40_model.pt").exists()
+    if sig == signal.SIGINT:
+        assert process.returncode == 130 and stderr.strip().splitlines()[-1] == "interrupted"
+        assert "Stopping after this iteration; go on later with --resume" in log.read_text()
+    assert run(small, work_dir, *long, "--resume") == 0
+    assert same(weights(whole / "epoch40_model.pt"), weights(work_dir / "epoch40_model.pt"))
+    rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, work_dir)]
+    for a, b in zip(*rows, strict=True):
+        assert [a[k] for k in ("epoch", "loss", "lr", "top1")] == [b[k] for k in ("epoch", "loss", "lr", "top1")]
+
+
+def test_the_test_phase_writes_tables_pictures_and_scores(small, trained, tmp_path):
+    assert run(small, tmp_path, "--phase", "test", "--weights", trained / "epoch6_model.pt", "--save_result", True) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "config_test.yaml",
+        "log.txt",
+        "per_class.csv",
+        "confusion_matrix.csv",
+        "confusion_matrix.png",
+        "test_result.pkl",
+    }
+    result = pickle.loads((tmp_path / "test_result.pkl").read_bytes())
+    assert list(result) == [f"val{i}" for i in range(21)]
+    assert all(score.shape == (4,) and score.dtype == np.float32 for score in result.values())
+    accuracy = np.mean([score.argmax() == i % 4 for i, score in enumerate(result.values())])
+    assert f"Top1: {100 * accuracy:.2f}%" in (tmp_path / "log.txt").read_text()
+    rows = list(csv.reader((tmp_path / "confusion_matrix.csv").open()))
+    assert rows[0][1:] == ["up", "down", "left", "right"] and sum(int(x) for row in rows[1:] for x in row[1:]) == 21
+    assert (tmp_path / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_several_clips_of_a_sample_are_averaged_after_softmax(small, trained, tmp_path):
+    base = ["--phase", "test", "--weights", trained / "epoch6_model.pt", "--save_result", True]
+    scores = {}
+    for name, args in {
+        "ten": "window_size=5,uniform_sample=True,num_clips=2",
+        "one": "window_size=5,uniform_sample=True",
+    }.items():
+        assert run(small, tmp_path / name, *base, "--test_feeder_args", args) == 0
+        scores[name] = pickle.loads((tmp_path / name / "test_result.pkl").read_bytes())["val3"]
+    assert np.exp(scores["two"]).sum() == pytest.approx(1, abs=1e-5)
+    assert (scores["two"] != scores["one"]).any()
+
+    from feeder.feeder import Feeder
+    from net.st_gcn import Model
+
+    args = yaml.safe_load((small / "config.yaml").read_text())
+    network = Model(**args["model_args"]).eval()
+    network.load_state_dict(weights(trained / "epoch6_model.pt"))
+    clips = Feeder(**args["test_feeder_args"], window_size=5, uniform_sample=True, num_clips=2)[3][0]
+    with torch.no_grad():
+        plain = torch.stack([network(torch.from_numpy(clip)[None])[0].softmax(0) for clip in clips]).mean(0)
+    np.testing.assert_allclose(np.exp(scores["two"]), plain, rtol=1e-3, atol=1e-5)
+
+
+def test_fine_tuning_with_other_classes(small, trained, tmp_path, capsys):
+    other = ["--weights", trained / "epoch6_model.pt", "--model_args", "num_class=7", "--num_epoch", 1]
+    names = tmp_path / "seven.txt"
+    names.write_text("\n".join("abcdefg"))
+    assert run(small, tmp_path / "a", *other, "--label_names", names) == 2
+    error = capsys.readouterr().err
+    assert "fcn.weight" in error and "--ignore_weights fcn" in error
+    assert run(small, tmp_path / "b", *other, "--label_names", names, "--ignore_weights", "fcn") == 0
+
+
+def test_a_feeder_and_a_network_of_one_s_own_just_work(small, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("""
+import numpy as np, torch
+
+class Feeder:  # written for the original: no seed, no debug, one sample at a time
+    def __init__(self, data_path, label_path):
+        self.data = np.load(data_path)
+        self.sample_name, self.label = np.load(label_path, allow_pickle=True)
+    def __len__(self):
+        return len(self.label)
+    def __getitem__(self, index):
+        return self.data[index], self.label[index]
+
+class Model(torch.nn.Module):
+    def __init__(self, num_class, **kwargs):
+        super().__init__()
+        self.fcn = torch.nn.Linear(3, num_class)
+    def forward(self, x):
+        return self.fcn(x.mean((2, 3, 4)))
+""")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    config |= {"feeder": "mine.Feeder", "model": "mine.Model", "debug": True, "num_epoch": 1}
+    del config["train_feeder_args"]["random_move"]
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "own.yaml"), "-w", str(tmp_path / "out")]) == 0
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_names_of_the_clips(small, tmp_path, capsys):
+    assert run(small, tmp_path, "--base_lr", "1e30") == 2
+    error = capsys.readouterr().err
+    assert "the loss is nan" in error and len(set(re.findall(r"\btrain\d+\b", error))) == 8
+    assert not list(tmp_path.glob("*_model.pt"))
+
+
+def test_every_optimizer_schedule_and_switch_trains(small, tmp_path):
+    for i, argv in enumerate(
+        [
+            ["--optimizer", "Adam", "--base_lr", "0.001", "--lr_schedule", "cosine", "--warm_up_epoch", "1"],
+            ["--optimizer", "AdamW", "--base_lr", "0.001", "--label_smoothing", "0.1", "--grad_clip", "1"],
+            ["--precision", "bf16", "--tensorboard", "--show_topk", "2"],
+            ["--precision", "auto", "--num_worker", "1", "--debug"],
+        ]
+    ):
+        assert run(small, tmp_path / str(i), "--num_epoch", 2, *argv) == 0
+        assert (tmp_path / str(i) / "epoch2_model.pt").exists()
+    assert list((tmp_path / "2/tensorboard").glob("events*"))
+    assert "Top2: " in (tmp_path / "2/log.txt").read_text()
+
+
+def test_training_without_test_feeder_args_says_so_and_trains(small, tmp_path):
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    del config["test_feeder_args"]
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out"), "--num_epoch", "1"]) == 0
+    assert "trains without evaluation" in (tmp_path / "out/log.txt").read_text()
+
+
+# ---- what a person can get wrong: one line, exit 2, nothing half-written
+
+
+BAD = {
+    "misspelt option": (["--bach_size", "4"], "did you mean '--batch_size'"),
+    "wrong choice": (["--phase", "tset"], "did you mean 'test'"),
+    "optimizer in lower case": (["--optimizer", "adam"], "did you mean 'Adam'"),
+    "no such network": (["--model", "net.st_gnc.Model"], "did you mean 'st_gcn'"),
+    "wrong model argument": (["--model_args", "droput=0.5"], "did you mean 'dropout'"),
+    "wrong graph argument": (["--model_args", "graph_args=dict(layuot='openpose')"], "did you mean 'layout'"),
+    "wrong layout": (["--model_args", "graph_args=dict(layout='openpoze')"], "openpose"),
+    "wrong feeder argument": (["--train_feeder_args", "widow_size=3"], "did you mean 'window_size'"),
+    "code in a dict": (["--model_args", "dropout=__import__('os').getcwd()"], "is not a number, text, list or dict"),
+    "batch larger than the data": (["--batch_size", "49"], "larger than the training set"),
+    "data that are not there": (
+        ["--train_feeder_args", "data_path='data/sbu/fold1/x.npy'"],
+        "tools/gendata.py --format sbu",
+    ),
+    "weights that are not there": (["--weights", "models/none.pt"], "tools/get_models.sh"),
+    "too few classes": (["--model_args", "num_class=3", "--label_names", os.devnull], "labels 0 to 3"),
+    "layout of another skeleton": (["--model_args", "graph_args=dict(layout='ntu-rgb+d')"], "the network cannot take"),
+    "nothing to resume": (["--resume"], "checkpoint.pt does not exist"),
+    "names of another data set": (["--label_names", "requirements.txt"], "names"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_2(small, tmp_path, capsys, monkeypatch, case):
+    argv, words = BAD[case]
+    monkeypatch.chdir(ROOT)
+    assert run(small, tmp_path / "out", *argv) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and words in error
+    assert all(line.startswith("       ") for line in error.splitlines()[1:]), error
+    assert not list((tmp_path / "out").glob("*.pt")) and not list(tmp_path.rglob("*.part"))
+
+
+def test_a_work_dir_that_cannot_be_written(small, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert run(small, tmp_path / "file" / "out") == 2
+    assert "file" in capsys.readouterr().err
+
+
+def test_a_full_disk_ends_in_one_line(small, tmp_path, capsys):
+    (tmp_path / "metrics.csv").symlink_to("/dev/full")
+    assert run(small, tmp_path, "--num_epoch", 1) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "No space left" in error

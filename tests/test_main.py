@@ -1,0 +1,92 @@
+"""The front door: processors, help without torch, and the table of options that users' commands and configs rely on."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from main import PROCESSORS, main
+from net.graph import Graph
+from processor import options
+from torchlight.arguments import check_arguments, import_class, load_config, parse
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("argv, words", [([], "recognition"), (["recogniton"], "did you mean 'recognition'")])
+def test_without_a_processor_they_are_listed(argv, words, capsys):
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert words in error and all(name in error for name in PROCESSORS)
+
+
+@pytest.mark.parametrize("argv", [["-h"], *[[name, "-h"] for name in PROCESSORS]])
+def test_help_answers_at_once_without_torch_or_opencv(argv):
+    script = (
+        "import sys, time; begin = time.perf_counter(); sys.argv = ['main.py'] + sys.argv[1:]\n"
+        "import main, contextlib\n"
+        "with contextlib.suppress(SystemExit): main.main(sys.argv[1:])\n"
+        "print(time.perf_counter() - begin, 'torch' in sys.modules, 'cv2' in sys.modules)"
+    )
+    answers = []
+    for _ in range(3):
+        out = subprocess.run(
+            [sys.executable, "-c", script, *argv], capture_output=True, text=True, cwd=ROOT, check=True
+        ).stdout
+        assert "usage: " in out
+        seconds, torch, cv2 = out.splitlines()[-1].split()
+        assert (torch, cv2) == ("False", "False")
+        answers.append(float(seconds))
+    assert min(answers) < 0.5
+
+
+def test_options_and_defaults_of_the_original():
+    arg = vars(parse(options.recognition(), []))
+    assert {
+        "work_dir": "./work_dir/tmp",
+        "config": None,
+        "phase": "train",
+        "save_result": False,
+        "start_epoch": 0,
+        "num_epoch": 80,
+        "use_gpu": True,
+        "device": [0],
+        "log_interval": 100,
+        "save_interval": 10,
+        "eval_interval": 5,
+        "save_log": True,
+        "print_log": True,
+        "pavi_log": False,
+        "train_feeder_args": {},
+        "test_feeder_args": {},
+        "batch_size": 256,
+        "test_batch_size": 256,
+        "debug": False,
+        "model": None,
+        "model_args": {},
+        "weights": None,
+        "ignore_weights": [],
+        "show_topk": [1, 5],
+        "base_lr": 0.01,
+        "step": [],
+        "optimizer": "SGD",
+        "nesterov": True,
+        "weight_decay": 0.0001,
+    }.items() <= arg.items()
+    short = parse(options.recognition(), ["-w", "there", "--step", "1", "2", "--nesterov", "no"])
+    assert (short.work_dir, short.step, short.nesterov) == ("there", [1, 2], False)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("config/**/*.yaml")), ids=lambda path: str(path.relative_to(ROOT / "config"))
+)
+def test_every_config_names_what_exists(path):
+    arg = parse(options.recognition(), ["-c", str(path)])
+    check_arguments(import_class(arg.model), arg.model_args, "model_args")
+    check_arguments(Graph, arg.model_args.get("graph_args", {}), "graph_args")
+    for args in (arg.train_feeder_args, arg.test_feeder_args):
+        if args:
+            check_arguments(import_class(arg.feeder), args, "feeder_args")
+            assert Path(args["data_path"]).name.endswith("_data.npy")
+    assert load_config(path)
