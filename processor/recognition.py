@@ -167,6 +167,7 @@ class Recognition:
             num_workers=workers,
             persistent_workers=workers > 0,
             pin_memory=self.devices.main.type == "cuda",
+            generator=torch.Generator(),  # else it draws from torch's own, and a resumed epoch would differ
         ), batches
 
     # ---- training

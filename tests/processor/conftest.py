@@ -9,13 +9,13 @@ CLASSES = 4
 
 
 def write_part(folder, part, num, seed):
-    """Clips in which joint 4 swings at a speed and in a direction of its class; names and labels beside them."""
+    """Clips in which four joints of its class swing, in a direction of its class; names and labels beside them."""
     rng = np.random.default_rng(seed)
     label = np.arange(num) % CLASSES
     t = np.arange(20)[:, None, None]  # (T, V, M)
     data = rng.normal(0, 0.05, (num, 3, 20, 18, 2)).astype(np.float32)
     for clip, c in zip(data, label):
-        clip[c % 2, :, 4:5] += np.sin(t * (0.3 + 0.6 * (c // 2)) + rng.uniform(0, 6))
+        clip[c % 2, :, 4 * c : 4 * c + 4] += 1 + np.sin(t + rng.uniform(0, 6))
     data[:, 2] = 1
     data[..., 1] = 0
     np.save(folder / f"{part}_data.npy", data)
