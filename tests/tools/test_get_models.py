@@ -1,0 +1,144 @@
+"""tools/get_models.sh against a small server of our own, with a list of our own."""
+
+import functools
+import hashlib
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+MODELS = {f"model{i}.pt": bytes([i]) * 50_000 + b"end" for i in range(3)}
+
+
+def blob(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A checkout with the script and a list of three small models, and the folder that they are served from."""
+    for folder in ("home/tools", "home/resource", "served"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(ROOT / "tools/get_models.sh", tmp_path / "home/tools")
+    lines = [f"{name} remote-{name} {blob(content)}" for name, content in MODELS.items()]
+    (tmp_path / "home/resource/reference_model.txt").write_text("\n".join(lines) + "\n")
+    for name, content in MODELS.items():
+        (tmp_path / "served" / f"remote-{name}").write_bytes(content)
+    return tmp_path
+
+
+@pytest.fixture
+def server(place):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=str(place / "served"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+def get(place, url, path=None):
+    env = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+    env |= {"ST_GCN_MODELS_URL": url} | ({"PATH": str(path)} if path else {})
+    command = [shutil.which("sh"), str(place / "home/tools/get_models.sh")]
+    return subprocess.run(command, env=env, cwd=place, capture_output=True, text=True, timeout=60)
+
+
+def fetched(place):
+    return {file.name: file.read_bytes() for file in sorted((place / "home/models").iterdir())}
+
+
+def test_the_list_names_the_three_models_of_the_original():
+    lines = (ROOT / "resource/reference_model.txt").read_text().splitlines()
+    assert [line.split()[0] for line in lines] == ["st_gcn.kinetics.pt", "st_gcn.ntu-xsub.pt", "st_gcn.ntu-xview.pt"]
+    assert all(re.fullmatch(r"\S+ st_gcn\.\S+-[0-9a-f]{8}\.pth [0-9a-f]{40}", line) for line in lines)
+
+
+@pytest.mark.parametrize("scheme", ["http", "file"])
+def test_fetches_what_is_missing_and_keeps_what_is_right(place, server, scheme):
+    url = server if scheme == "http" else (place / "served").as_uri()
+    if scheme == "file" and not shutil.which("curl"):
+        pytest.skip("wget has no file://")
+    done = get(place, url)
+    assert done.returncode == 0, done.stderr
+    assert fetched(place) == MODELS
+    shutil.rmtree(place / "served")
+    again = get(place, url)
+    assert again.returncode == 0
+    assert again.stdout.count("is there") == 3
+
+
+def test_goes_on_with_a_file_that_broke_off(place, server):
+    (place / "home/models").mkdir()
+    (place / "home/models/model0.pt.part").write_bytes(MODELS["model0.pt"][:20_000])
+    (place / "home/models/model1.pt.part").write_bytes(b"of something else")
+    (place / "home/models/model2.pt.part").write_bytes(MODELS["model2.pt"])
+    done = get(place, (place / "served").as_uri() if shutil.which("curl") else server)
+    assert done.returncode == 0, done.stderr
+    assert fetched(place) == MODELS
+
+
+def test_a_server_that_cannot_go_on_is_asked_from_the_beginning(place, server):
+    (place / "home/models").mkdir()
+    (place / "home/models/model0.pt.part").write_bytes(MODELS["model0.pt"][:20_000])
+    done = get(place, server)
+    assert done.returncode == 0, done.stderr
+    assert fetched(place) == MODELS
+
+
+def test_wget_does_where_there_is_no_curl(place, server):
+    tools = ["wget", "cat", "cut", "dirname", "mkdir", "mv", "rm", "sha1sum", "tr", "wc"]
+    if not all(map(shutil.which, tools)):
+        pytest.skip("no wget here")
+    (place / "bin").mkdir()
+    for tool in tools:
+        (place / "bin" / tool).symlink_to(shutil.which(tool))
+    done = get(place, server, place / "bin")
+    assert done.returncode == 0, done.stderr
+    assert fetched(place) == MODELS
+
+
+def test_a_dead_link_says_which_file_and_where_else_to_look(place, server):
+    (place / "served/remote-model1.pt").unlink()
+    done = get(place, server)
+    assert done.returncode == 2
+    assert sum(line.startswith("error: ") for line in done.stderr.splitlines()) == 1
+    assert "cannot fetch model1.pt" in done.stderr
+    assert "drive.google.com" in done.stderr
+    assert "MODEL_ZOO" in done.stderr
+    assert str(place / "home/models/model1.pt") in done.stderr
+    assert fetched(place) == {"model0.pt": MODELS["model0.pt"]}
+
+
+def test_a_dead_server_leaves_what_had_come(place):
+    (place / "home/models").mkdir()
+    (place / "home/models/model0.pt.part").write_bytes(MODELS["model0.pt"][:20_000])
+    done = get(place, "http://127.0.0.1:9")
+    assert done.returncode == 2
+    assert fetched(place) == {"model0.pt.part": MODELS["model0.pt"][:20_000]}
+
+
+def test_a_wrong_file_is_thrown_away(place, server):
+    (place / "served/remote-model0.pt").write_bytes(b"<html>moved</html>")
+    done = get(place, server)
+    assert done.returncode == 2
+    assert "its hash differs" in done.stderr
+    assert fetched(place) == {}
+
+
+def test_a_file_of_the_user_is_never_overwritten(place, server):
+    (place / "home/models").mkdir()
+    (place / "home/models/model0.pt").write_bytes(b"mine")
+    done = get(place, server)
+    assert done.returncode == 2
+    assert "not the published model" in done.stderr
+    assert fetched(place) == {"model0.pt": b"mine"}
