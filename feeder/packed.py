@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -122,7 +123,7 @@ class PackedWriter:
             raise DataError(f"{sequence.name}: has values that are not finite; a missing joint must be zero")
         size = sequence.frame_size or (0, 0)
         cut, empty = sequence.keypoints.shape[1] > self.num_frame, not row.any()
-        self._write(row)
+        _append(self._data, row.astype("<f4", copy=False).tobytes(), self._partial)
         self._note("clip", sequence.name, int(sequence.label), int(size[0]), int(size[1]), cut, bool(empty))
         self._seen.add(sequence.name)
 
@@ -153,17 +154,9 @@ class PackedWriter:
             raise OSError(errno.ENOSPC, line, str(self.folder))
         self._note("shape", *row.shape)
 
-    def _write(self, row: np.ndarray) -> None:
-        try:
-            self._data.write(row.astype("<f4", copy=False).tobytes())
-            self._data.flush()
-        except OSError as error:  # the system's message does not say which file
-            raise OSError(error.errno, error.strerror, str(self._partial)) from error
-
     def _note(self, *entry: object) -> None:
         """One line in the journal, after the row itself: what the journal has, the data file has."""
-        self._journal.write(json.dumps(entry).encode() + b"\n")
-        self._journal.flush()
+        _append(self._journal, json.dumps(entry).encode() + b"\n", self._journal_path)
         self._take(entry)
 
     def _take(self, entry: tuple | list) -> None:
@@ -224,6 +217,14 @@ class PackedWriter:
         label_part.replace(label_path)
         self._partial.replace(self.folder / f"{self.part}_data.npy")
         self._journal_path.unlink()
+
+
+def _append(file: BinaryIO, content: bytes, path: Path) -> None:
+    try:
+        file.write(content)
+        file.flush()
+    except OSError as error:  # the system's message does not say which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def npy_header(shape: tuple[int, ...]) -> bytes:
