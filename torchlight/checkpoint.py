@@ -170,7 +170,16 @@ def _read(path: str | Path) -> Any:
 def save_checkpoint(path: str | Path, **state: Any) -> None:
     """Whatever a run needs to go on: state dicts, numbers, random_state(). Tensors and plain containers only."""
     with atomic(path) as file:
-        torch.save(state, file)
+        torch.save(_without_numpy(state), file)
+
+
+def _without_numpy(value: Any) -> Any:
+    """numpy's numbers as python's: torch.save would write them and torch.load(weights_only=True) refuse them."""
+    if isinstance(value, Mapping):
+        return {key: _without_numpy(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_numpy(each) for each in value]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:

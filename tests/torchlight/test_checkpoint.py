@@ -340,6 +340,11 @@ def test_weights_are_no_checkpoint(tmp_path):
         load_checkpoint(tmp_path / "x.pt")
 
 
+def test_numpy_numbers_come_back_as_pythons(tmp_path):
+    save_checkpoint(tmp_path / "checkpoint.pt", epoch=np.int64(3), best={"top1": [np.float32(0.5)]})
+    assert load_checkpoint(tmp_path / "checkpoint.pt") == {"epoch": 3, "best": {"top1": [0.5]}}
+
+
 def test_failed_save_leaves_the_old_file(tmp_path):
     save_checkpoint(tmp_path / "checkpoint.pt", epoch=1)
     with pytest.raises((pickle.PicklingError, AttributeError)):
