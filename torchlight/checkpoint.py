@@ -178,7 +178,7 @@ def _without_numpy(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_numpy(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_numpy(each) for each in value]
+        return (list if isinstance(value, list) else tuple)(_without_numpy(each) for each in value)
     return value.item() if isinstance(value, np.generic) else value
 
 
