@@ -117,12 +117,12 @@ class Feeder:
         """A worker process gets the name of a memory-mapped file, not a copy of what is in it."""
         state = self.__dict__.copy()
         if isinstance(self.data, np.memmap):
-            state["data"] = self.data.filename
+            state["data"] = str(self.data.filename)
         return state
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
-        if not isinstance(self.data, np.ndarray):
+        if isinstance(self.data, str):
             self.data = np.load(self.data, mmap_mode="r")
 
     def _keep(self, chosen: np.ndarray) -> None:

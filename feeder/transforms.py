@@ -47,7 +47,7 @@ def window(batch: np.ndarray, size: int) -> np.ndarray:
 
 
 def random_window(batch: np.ndarray, size: int, rngs: Rngs) -> np.ndarray:
-    """`size` frames beginning anywhere; a clip shorter than that lands anywhere in the window. (The original's `random_choose`.)"""
+    """`size` frames beginning anywhere; a shorter clip lands anywhere in the window. (The original's `random_choose`.)"""
     T = batch.shape[2]
     begin = np.array([rng.integers(min(0, T - size), max(0, T - size) + 1) for rng in rngs])
     frames = begin[:, None] + np.arange(size)
@@ -163,7 +163,7 @@ def random_move(batch: np.ndarray, aspect: np.ndarray, rngs: Rngs) -> np.ndarray
     """A slow camera move (section 4.1 of Yan et al.): x and y turned, scaled and shifted, drifting from one draw at the
     first frame to another at the last. Turned in isotropic units, so that a body keeps its shape.
     """
-    N, C, T, V, M = batch.shape
+    T = batch.shape[2]
     ends = np.stack(  # (N, 4, 2): angle, scale, shift of x, shift of y at both ends
         [[rng.choice(choices, 2) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS)] for rng in rngs]
     )

@@ -4,7 +4,8 @@
                                        "label": "...", "label_index": 129}
     kinetics_train_label.json         {id: {"has_skeleton": true, "label": "...", "label_index": 129}}
 
-Coordinates are fractions of the frame; they are centred here (x - 0.5). A joint with score 0 is missing. Frames are
+Coordinates are fractions of the frame; they are centred here (x - 0.5). A joint with score 0 is missing; in a file
+without any score above 0, as converters write them, a joint at (0, 0) is missing and the others have score 1. Frames are
 placed by their index, counted from the first frame of the file, so those that the file leaves out stay empty.
 Persons keep their row as long as they can be followed, see tracks.py.
 """
@@ -42,6 +43,8 @@ def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> Seque
         raise DataError(f"{path}: not a Kinetics-skeleton file ({what})") from None
     if pose.size and np.abs(pose).mean() > 2:
         raise DataError(f"{path}: coordinates must be fractions of the frame; divide pixels by its width and height")
+    if not score.any():  # written without scores: every joint that is somewhere was seen
+        score = (pose.reshape(-1, NUM_JOINT, 2) != 0).any(2).astype(np.float32)
     label = content.get("label_index", -1)
     sequence = Sequence(
         name=path.stem,
@@ -61,13 +64,18 @@ def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> Seque
 
 def list_clips(data_path: str | Path, part: str) -> Listing:
     """The clips of kinetics_{part}/ that kinetics_{part}_label.json says have a skeleton."""
-    folder, label_path = Path(data_path) / f"kinetics_{part}", _label_path(data_path, part)
+    return list_folder(Path(data_path) / f"kinetics_{part}", _label_path(data_path, part))
+
+
+def list_folder(folder: str | Path, label_path: str | Path, ignore_empty_sample: bool = True) -> Listing:
+    """The clips of a folder that a label file lists; with ignore_empty_sample those that have a skeleton."""
+    folder, label_path = Path(folder), Path(label_path)
     info = _load(label_path)
     on_disk = {file.name for file in folder.iterdir()}
     clips, left_out = [], []
     for name in sorted(info):
         label = _label_of(info, name, label_path)
-        if not info[name].get("has_skeleton", True):
+        if ignore_empty_sample and not info[name].get("has_skeleton", True):
             left_out.append((name, "has no skeleton"))
         elif f"{name}.json" not in on_disk:
             left_out.append((name, f"is in {label_path.name} but not in {folder.name}/"))

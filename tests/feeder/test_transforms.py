@@ -1,4 +1,4 @@
-"""Every transform against a plain loop, and the promises that hold for all of them: zeros stay zero, inputs stay as they were."""
+"""Every transform against a plain loop, and what holds for all of them: zeros stay zero, inputs stay as they were."""
 
 import numpy as np
 import pytest
