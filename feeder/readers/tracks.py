@@ -31,8 +31,7 @@ def follow(pose: np.ndarray, score: np.ndarray, num_person: int) -> tuple[np.nda
     if not here.any():
         return out_pose, out_score
     t, p = np.nonzero(here)
-    step = distance(pose[:-1, :, None], pose[1:, None], seen[:-1, :, None], seen[1:, None])  # (T - 1, P, P)
-    track = _join(_chain(here, pair(step)), pose, seen, t, p)
+    track = _join(_chain(here, pair(_steps(pose, seen, here))), pose, seen, t, p)
     total = np.bincount(track, score[t, p].sum(1))
     free = np.ones((num_person, T), bool)
     for k in np.argsort(-total, kind="stable"):
@@ -49,10 +48,19 @@ def distance(a: np.ndarray, b: np.ndarray, seen_a: np.ndarray, seen_b: np.ndarra
     """Mean distance of the joints that both have, at most MAX_STEP; (..., V, 2) and (..., V) -> (...)."""
     both = seen_a & seen_b
     step = a - b
-    apart = np.sqrt(np.einsum("...c,...c", step, step))
+    step *= step
+    apart = np.sqrt(step[..., 0] + step[..., 1])
     count = both.sum(-1)
     mean = np.einsum("...v,...v", apart, both.astype(apart.dtype)) / np.maximum(count, 1)
     return np.where(count > 0, np.minimum(mean, MAX_STEP), MAX_STEP)
+
+
+def _steps(pose: np.ndarray, seen: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """Distance from every person to every person of the next frame: (T - 1, P, P), MAX_STEP where one is not there."""
+    t, i, j = np.nonzero(here[:-1, :, None] & here[1:, None])
+    cost = np.full((len(here) - 1, here.shape[1], here.shape[1]), MAX_STEP)
+    cost[t, i, j] = distance(pose[t, i], pose[t + 1, j], seen[t, i], seen[t + 1, j])
+    return cost
 
 
 def pair(cost: np.ndarray) -> np.ndarray:

@@ -169,7 +169,7 @@ def test_a_disk_that_fills_up_names_the_file_and_keeps_the_old_data(tmp_path):
     ):
         writer.add(next(clips(1)))
         writer._data.close()
-        writer._data = Path("/dev/full").open("r+b", buffering=0)
+        writer._data = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115
         writer.add(list(clips(2))[1])
     assert error.value.errno == errno.ENOSPC
     assert content(tmp_path) == before
