@@ -1,0 +1,82 @@
+"""feeder/readers/nw_ucla.py with hand-made files and the real data set."""
+
+import json
+
+import numpy as np
+import pytest
+
+from feeder.readers import nw_ucla
+from feeder.sequence import DataError
+
+
+def save(path, skeletons):
+    path.write_text(json.dumps({"file_name": path.stem, "skeletons": skeletons}))
+    return path
+
+
+def test_a_clip(tmp_path):
+    joints = np.random.default_rng(0).random((5, 20, 3))
+    clip = nw_ucla.read(save(tmp_path / "a08_s01_e02_v03.json", joints.tolist()))
+    assert (clip.name, clip.label, clip.layout, clip.scores) == ("a08_s01_e02_v03", 6, "nw-ucla", None)
+    np.testing.assert_array_equal(clip.array(), joints.transpose(2, 0, 1)[..., None].astype("f4"))
+
+
+BAD = {
+    "empty": ([], "shape is (0,)"),
+    "19 joints": ([[[0, 0, 0]] * 19], "shape is (1, 19, 3)"),
+    "ragged": ([[[0, 0, 0]] * 20, [[0, 0, 0]] * 19], "not every frame has 20 joints"),
+    "text": ([[["a", 0, 0]] * 20], "not every frame has 20 joints"),
+    "null": ([[[None, 0, 0]] * 20], "not finite"),
+    "nan": ([[[float("nan"), 0, 0]] * 20], "not valid JSON"),
+    "huge": ([[[1e300, 0, 0]] * 20], "not finite"),
+    "an object": ({}, "'skeletons', a list of frames of joints, is missing"),
+}
+
+
+@pytest.mark.parametrize("skeletons, message", BAD.values(), ids=BAD.keys())
+def test_a_bad_file_is_one_line_that_names_it(tmp_path, skeletons, message):
+    path = save(tmp_path / "a01_s01_e00_v01.json", skeletons)
+    with pytest.raises(DataError) as error:
+        nw_ucla.read(path)
+    assert message in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_cut_anywhere_is_a_data_error(tmp_path):
+    path = save(tmp_path / "a01_s01_e00_v01.json", [[[0.5, 1, 2]] * 20])
+    text = path.read_bytes()
+    for length in range(len(text)):
+        path.write_bytes(text[:length])
+        with pytest.raises(DataError):
+            nw_ucla.read(path)
+
+
+def test_the_real_data_set(real_data):
+    parts = {part: nw_ucla.list_clips(real_data / "nw_ucla", part) for part in ("train", "val")}
+    assert [len(listing.clips) for listing in parts.values()] == [1020, 464]
+    assert parts["train"].left_out == []
+    assert {clip.label for clip in parts["val"].clips} == set(range(10))
+    for clip in parts["train"].clips[::50]:
+        raw = json.loads(clip.path.read_text())
+        assert raw["label"] - 1 == clip.label  # the file's own class number
+        np.testing.assert_array_equal(nw_ucla.read(clip.path).keypoints[0], np.array(raw["skeletons"], "f4"))
+    assert nw_ucla.list_clips(real_data / "nw_ucla" / "all_sqe", "val") == parts["val"]
+
+
+def test_holdout_never_touches_the_third_view(real_data):
+    folder = real_data / "nw_ucla"
+    train, val = (nw_ucla.list_clips(folder, part, holdout=True).clips for part in ("train", "val"))
+    assert sorted(train + val) == nw_ucla.list_clips(folder, "train").clips
+    assert {clip.name[5:7] for clip in val} == {"09", "10"}
+    assert not {"09", "10"} & {clip.name[5:7] for clip in train}
+    assert {clip.label for clip in val} == set(range(10))
+
+
+def test_stray_files_are_named(tmp_path):
+    save(tmp_path / "a01_s01_e00_v01.json", [])
+    save(tmp_path / "a07_s01_e00_v01.json", [])
+    (tmp_path / "readme.txt").touch()
+    clips, left_out = nw_ucla.list_clips(tmp_path, "train")
+    assert [clip.name for clip in clips] == ["a01_s01_e00_v01"]
+    assert [name for name, _ in left_out] == ["a07_s01_e00_v01.json", "readme.txt"]

@@ -1,0 +1,99 @@
+"""tools/gendata.py from the command line, on the real data sets where they are."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from feeder.packed import read_packed
+from feeder.readers import nw_ucla, sbu
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def tool(cwd, *args):
+    command = [sys.executable, str(ROOT / "tools/gendata.py"), *map(str, args)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def packed(folder, part):
+    return read_packed(folder / f"{part}_data.npy", folder / f"{part}_label.pkl")
+
+
+def test_penn_action(tmp_path):
+    (tmp_path / "raw/labels").mkdir(parents=True)
+    for i in range(1, 13):
+        T = 20 + i
+        joints = dict(x=np.full((T, 13), 30.0), y=np.full((T, 13), 40.0), visibility=np.ones((T, 13)))
+        rest = dict(action="squat", train=-1 if i > 10 else 1, nframes=T, dimensions=[[100, 60, T]])
+        savemat(tmp_path / f"raw/labels/{i:04}.mat", {**joints, **rest})
+    (tmp_path / "raw/labels/0013.mat").write_bytes(b"")
+    done = tool(tmp_path, "--format", "penn-action", "--data_path", "raw", "--num_worker", 1)
+    assert done.returncode == 0, done.stderr
+    train, val = (packed(tmp_path / "data/penn-action", part) for part in ("train", "val"))
+    assert (train.data.shape, val.data.shape) == ((10, 3, 32, 13, 1), (2, 3, 32, 13, 1))
+    assert val.sample_name == ["0011", "0012"]
+    assert set(train.label) == {11}
+    np.testing.assert_array_equal(train.frame_size, [[60, 100]] * 10)
+    np.testing.assert_allclose(train.data[0, :, 0, 0, 0], [0, -0.1, 1], atol=1e-6)
+    assert not train.data[0, :, 21:].any()
+    assert "1 (0013.mat)" in done.stdout
+    args = ["--format", "penn-action", "--data_path", "raw", "--out_folder", "held", "--holdout"]
+    assert tool(tmp_path, *args).returncode == 0
+    train, val = (packed(tmp_path / "held", part) for part in ("train", "val"))
+    assert val.sample_name == ["0009", "0010"]
+    assert train.data.shape == (8, 3, 32, 13, 1)  # as long as without --holdout
+
+
+def test_nw_ucla(real_data, tmp_path):
+    args = ["--format", "nw-ucla", "--data_path", real_data / "nw_ucla", "--out_folder", "out", "--num_frame", 60]
+    done = tool(tmp_path, *args)
+    assert done.returncode == 0, done.stderr
+    train, val = (packed(tmp_path / "out", part) for part in ("train", "val"))
+    assert (train.data.shape, val.data.shape) == ((1020, 3, 60, 20, 1), (464, 3, 60, 20, 1))
+    clips = nw_ucla.list_clips(real_data / "nw_ucla", "val").clips
+    assert val.sample_name == [clip.name for clip in clips]
+    for i in (0, 100, 463):
+        np.testing.assert_array_equal(val.data[i], nw_ucla.read(clips[i].path).array(60, 1))
+    assert "cut to 60 frames" in done.stdout
+    assert (tmp_path / "out/label_names.txt").read_text().splitlines() == nw_ucla.label_names()
+
+
+def test_sbu_folds(real_data, tmp_path):
+    folder = real_data / "sbu_interaction"
+    done = tool(tmp_path, "--format", "sbu", "--data_path", folder)
+    assert done.returncode == 0, done.stderr
+    tested = []
+    for fold in range(1, 6):
+        train, val = (packed(tmp_path / f"data/sbu/fold{fold}", part) for part in ("train", "val"))
+        assert train.data.shape[1:] == val.data.shape[1:] == (3, 46, 15, 2)
+        assert len(train.data) + len(val.data) == 282
+        assert not set(train.sample_name) & set(val.sample_name)
+        tested += val.sample_name
+        assert (tmp_path / f"data/sbu/fold{fold}/label_names.txt").read_text().splitlines() == sbu.label_names()
+    assert len(set(tested)) == 282
+    done = tool(tmp_path, "--format", "sbu", "--data_path", folder, "--fold", 2, "--out_folder", "two", "--holdout")
+    assert done.returncode == 0, done.stderr
+    everything = set(packed(tmp_path / "data/sbu/fold2", "train").sample_name)
+    assert {name for part in ("train", "val") for name in packed(tmp_path / "two", part).sample_name} == everything
+
+
+@pytest.mark.parametrize(
+    "args, message",
+    [
+        (["--format", "sbu", "--data_path", "nowhere"], "nowhere is not a folder"),
+        (["--format", "sbu", "--data_path", "."], "not one clip could be read"),
+        (["--format", "sbu", "--data_path", ".", "--fold", 6], "SBU has folds 1 to 5"),
+        (["--format", "nw-ucla", "--data_path", ".", "--fold", 1], "--fold is for sbu"),
+        (["--format", "nw-ucla", "--data_path", ".", "--num_frame", 0], "must be 1 or more"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, args, message):
+    done = tool(tmp_path, *args)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
