@@ -1,0 +1,214 @@
+"""Skeleton layouts: the joints of a body or a hand, their bones, their centre, and which of them a mirror swaps.
+
+A layout is a file, resource/skeleton/<layout>.yaml; a new skeleton is a new YAML file and no code:
+
+    name: stick
+    joints: [head, chest, left_hand, right_hand]                        # the order of V
+    bones: [[head, chest], [left_hand, chest], [right_hand, chest]]     # [child, parent] towards the centre
+    centre: chest
+    mirror: [[left_hand, right_hand]]                                   # what a flip swaps; may be left out
+
+A bone whose child already has a parent is an extra link: it belongs to the graph, not to the tree of `parents`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from feeder.sequence import DataError
+
+LAYOUTS = Path(__file__).resolve().parent.parent / "resource" / "skeleton"
+REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror",)
+
+
+class LayoutError(DataError):
+    """A skeleton layout is unknown or wrong; the message is one line: which file, which key, what to do."""
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A layout of V joints.
+
+    Attributes:
+        joints: V names, in the order of the data.
+        bones: (child, parent) indices, as listed in the layout.
+        centre: index of the joint everything hangs from.
+        mirror: pairs of indices that a left-right flip swaps.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+    centre: int
+    mirror: tuple[tuple[int, int], ...]
+
+    @property
+    def num_joint(self) -> int:
+        return len(self.joints)
+
+    @property
+    def parents(self) -> np.ndarray:
+        """(V,) int: the parent of each joint, by the first bone that lists it as child; the centre is its own."""
+        parents = np.arange(self.num_joint)
+        for child, parent in reversed(self.bones):
+            if child != self.centre:
+                parents[child] = parent
+        return parents
+
+    @property
+    def flip(self) -> np.ndarray:
+        """(V,) int: the permutation that swaps the mirror pairs; x[..., flip] is the body seen in a mirror."""
+        flip = np.arange(self.num_joint)
+        for a, b in self.mirror:
+            flip[[a, b]] = b, a
+        return flip
+
+
+def known_layouts() -> list[str]:
+    return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
+
+
+def load_skeleton(layout: str) -> Skeleton:
+    """The layout of that name in resource/skeleton, or of the YAML file at that path.
+
+    Raises:
+        LayoutError: no such layout, or its file breaks a rule.
+    """
+    layout = str(layout)
+    known = known_layouts()
+    if layout in known:
+        return _read(LAYOUTS / f"{layout}.yaml")
+    if Path(layout).is_file():
+        return _read(Path(layout).resolve())
+    raise LayoutError(
+        f"no skeleton layout '{layout}'{_nearest(layout, known)}; "
+        f"known: {', '.join(known)}, or the path of a .yaml file like those in resource/skeleton"
+    )
+
+
+@lru_cache
+def _read(path: Path) -> Skeleton:
+    try:
+        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+    except UnicodeDecodeError:
+        raise LayoutError(f"{path}: not a text file") from None
+    except yaml.MarkedYAMLError as error:
+        raise LayoutError(f"{path}, line {error.problem_mark.line + 1}: {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise LayoutError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        return _build(document)
+    except _Wrong as wrong:
+        raise LayoutError(f"{path}: {wrong}") from None
+
+
+class _Wrong(Exception):
+    """What is wrong with a layout, without the name of its file."""
+
+
+def _build(document: object) -> Skeleton:
+    if not isinstance(document, dict):
+        raise _Wrong(f"expected the keys {', '.join(REQUIRED + OPTIONAL)}; found {_kind(document)}")
+    for key in document:
+        if key not in REQUIRED + OPTIONAL:
+            raise _Wrong(f"unknown key '{key}'{_nearest(str(key), REQUIRED + OPTIONAL)}")
+    for key in REQUIRED:
+        if key not in document:
+            raise _Wrong(f"key '{key}' is missing")
+
+    joints = _names("joints", document["joints"])
+    if len(joints) == 0:
+        raise _Wrong("joints: the list is empty")
+    for i, joint in enumerate(joints):
+        if joint in joints[:i]:
+            raise _Wrong(f"joints: '{joint}' is listed twice")
+    centre = _joint("centre", document["centre"], joints)
+    bones = _pairs("bones", document["bones"], joints)
+    mirror = _pairs("mirror", document.get("mirror") or [], joints)
+    swapped = [joint for pair in mirror for joint in pair]
+    for joint in swapped:
+        if swapped.count(joint) > 1:
+            raise _Wrong(f"mirror: '{joints[joint]}' is in two pairs")
+
+    skeleton = Skeleton(_name("name", document["name"]), joints, bones, centre, mirror)
+    _check_tree(skeleton)
+    return skeleton
+
+
+def _check_tree(skeleton: Skeleton) -> None:
+    """Every joint but the centre has a parent, and going from parent to parent ends at the centre."""
+    parents = skeleton.parents
+    for joint, name in enumerate(skeleton.joints):
+        if joint != skeleton.centre and parents[joint] == joint:
+            raise _Wrong(f"bones: joint '{name}' is no bone's child; add [{name}, its parent towards the centre]")
+        ancestor = joint
+        for _ in skeleton.joints:
+            ancestor = parents[ancestor]
+        if ancestor != skeleton.centre:
+            centre = skeleton.joints[skeleton.centre]
+            raise _Wrong(f"bones: from joint '{name}' the parents never reach the centre '{centre}'")
+
+
+def _pairs(key: str, value: object, joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    if not isinstance(value, list):
+        raise _Wrong(f"{key}: expected a list of pairs of joints; found {_kind(value)}")
+    pairs = []
+    for i, pair in enumerate(value):
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise _Wrong(f"{key}[{i}]: expected a pair of joints; found {_kind(pair)}")
+        a, b = (_joint(f"{key}[{i}]", name, joints) for name in pair)
+        if a == b:
+            raise _Wrong(f"{key}[{i}]: '{joints[a]}' is paired with itself")
+        if (a, b) in pairs or (b, a) in pairs:
+            raise _Wrong(f"{key}[{i}]: the pair {joints[a]}, {joints[b]} is listed twice")
+        pairs.append((a, b))
+    return tuple(pairs)
+
+
+def _names(key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise _Wrong(f"{key}: expected a list of names; found {_kind(value)}")
+    return tuple(_name(f"{key}[{i}]", name) for i, name in enumerate(value))
+
+
+def _joint(key: str, value: object, joints: tuple[str, ...]) -> int:
+    name = _name(key, value)
+    if name not in joints:
+        raise _Wrong(f"{key}: no joint '{name}'{_nearest(name, joints)}")
+    return joints.index(name)
+
+
+def _name(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise _Wrong(f"{key}: expected a name; found {_kind(value)}")
+    return value
+
+
+def _kind(value: object) -> str:
+    words = {dict: "a mapping", list: "a list", type(None): "nothing"}
+    return words.get(type(value)) or repr(value)
+
+
+def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
+    near = get_close_matches(word, known, 1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML in which a key written twice is an error, not the last one silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key '{key.value}' is written twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
