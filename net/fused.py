@@ -1,0 +1,176 @@
+"""The same functions for inference only: constants folded, and the batch taken tile by tile.
+
+    fused = model.eval().fuse()                 # or fuse(torch.bfloat16)
+    logits = fused(x)                           # float32 clips in, float32 logits out
+
+What is folded, exactly: a batch norm after a convolution into its weights; the edge importance into A; the bias of the
+graph convolution, gathered over the neighbours, with its batch norm into one constant for each joint. The batch norm
+of the input stays a separate step in float32, for raw coordinates are too large for bfloat16.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TILE_BYTES = 4 << 20  # of one activation on a CPU: the few that live at a time stay in its caches
+
+
+class FusedSTGCN(nn.Module):
+    """`net.st_gcn.Model` folded: the same logits and features, no gradients. Made by `Model.fuse`.
+
+    Args:
+        model: the network; it is read, not changed.
+        dtype: of the arithmetic between the input and the last mean, float32 or bfloat16.
+
+    Shape:
+        x (N, C, T, V, M) -> logits (N, num_class) float32.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.dtype = dtype
+        with torch.no_grad():
+            scale, shift = batch_norm_affine(model.data_bn)  # (V * C)
+            self.register_buffer("scale", scale.clone())
+            self.register_buffer("shift", shift.clone())
+            self.blocks = nn.ModuleList(
+                FusedBlock(block, model.A * importance, dtype)
+                for block, importance in zip(model.st_gcn_networks, model.edge_importance)
+            )
+            self.register_buffer("class_weight", model.fcn.weight.flatten(1).clone())  # (num_class, C')
+            self.register_buffer("class_bias", model.fcn.bias.clone())
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        N = x.shape[0]
+        x = torch.cat([tile.mean((2, 3), dtype=self.scale.dtype) for tile in self.tiles(x)])  # (N*M, C')
+        return F.linear(x.unflatten(0, (N, -1)).mean(1), self.class_weight, self.class_bias)
+
+    @torch.no_grad()
+    def extract_feature(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Model.extract_feature`: output (N, num_class, T', V, M), feature (N, C', T', V, M)."""
+        N = x.shape[0]
+        x = torch.cat([tile.to(self.scale.dtype) for tile in self.tiles(x)]).permute(0, 2, 3, 1)  # (N*M, T', V, C')
+        output = F.linear(x, self.class_weight, self.class_bias)
+        output, feature = (y.unflatten(0, (N, -1)).permute(0, 4, 2, 3, 1) for y in (output, x))
+        return output, feature
+
+    def tiles(self, x: Tensor):
+        """The features (rows, C', T', V) of a few of the N * M skeleton sequences at a time."""
+        N, C, T, V, M = x.shape
+        x = x.permute(0, 4, 2, 3, 1).reshape(N * M, T, V * C)
+        x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
+        x = x.view(N * M, T, V, C).permute(0, 3, 1, 2)  # (B, C, T, V), channels last
+        for tile in x.split(self.tile_rows(x)):
+            for block in self.blocks:
+                tile = block(tile)
+            yield tile
+
+    def tile_rows(self, x: Tensor) -> int:
+        B, _, T, V = x.shape
+        if x.device.type != "cpu":
+            return B
+        return max(1, TILE_BYTES // (T * V * self.blocks[0].width * x.element_size()))
+
+
+class FusedBlock(nn.Module):
+    """`net.st_gcn.Block` with constants in place of parameters.
+
+    Shape:
+        x (B, C, T, V) -> (B, C', ceil(T / stride), V).
+    """
+
+    def __init__(self, block: nn.Module, A: Tensor, dtype: torch.dtype):
+        super().__init__()
+        K, V, _ = A.shape
+        _, _, conv, bn_after, _ = block.tcn
+        self.width, self.stride, self.padding = conv.out_channels, conv.stride, conv.padding
+
+        scale, shift = batch_norm_affine(block.tcn[0])  # (C')
+        W = block.gcn.conv.weight.view(K, self.width, -1)  # (K, C', C)
+        W = (W * scale[:, None]).transpose(0, 1).reshape(self.width, -1, 1, 1)
+        bias = A.sum(1).T @ block.gcn.conv.bias.view(K, -1)  # (V, C')
+        bias = bias * scale + shift
+
+        tcn_W, tcn_bias = fold(conv, bn_after)
+        self.residual = block.residual is not None
+        residual_W = None
+        if isinstance(block.residual, nn.Sequential):
+            residual_W, residual_bias = fold(*block.residual)
+            tcn_bias = tcn_bias + residual_bias
+
+        self.register_buffer("gather", A.permute(2, 0, 1).reshape(1, V * K, V).to(dtype))
+        self.register_buffer("W", W.to(dtype))
+        self.register_buffer("bias", bias.to(dtype).T[:, None])  # (C', 1, V), channels last as what it is added to
+        self.register_buffer("tcn_W", tcn_W.to(dtype, memory_format=torch.channels_last))
+        self.register_buffer("tcn_bias", tcn_bias.to(dtype))
+        self.register_buffer("residual_W", None if residual_W is None else residual_W.to(dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, C, T, V = x.shape
+        y = x.permute(0, 2, 3, 1).reshape(B * T, V, C)
+        y = self.gather.expand(B * T, -1, -1).bmm(y)  # (B*T, V*K, C)
+        # As B * T pictures of one row: for fewer than 16 on a single thread torch leaves oneDNN for a slower product.
+        y = y.view(B * T, 1, V, -1).permute(0, 3, 1, 2)  # (B*T, K*C, 1, V), channels last
+        y = F.conv2d(y, self.W).add_(self.bias).relu_()
+        y = y.permute(0, 2, 3, 1).reshape(B, T, V, -1).permute(0, 3, 1, 2)  # (B, C', T, V), channels last
+        y = F.conv2d(y, self.tcn_W, self.tcn_bias, self.stride, self.padding)
+        if self.residual_W is not None:
+            y += F.conv2d(x, self.residual_W, None, self.stride)
+        elif self.residual:
+            y += x
+        return y.relu_()
+
+
+class FusedTCN(nn.Module):
+    """`net.tcn.Model` for inference. Its batch norms come before a ReLU and after a sum that the shortcut needs too, so
+    none folds into a convolution exactly; each becomes one multiply-add, and the rest of the network runs in dtype.
+
+    Shape:
+        x (N, C, T, V, M) -> logits (N, num_class) float32.
+    """
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32):
+        super().__init__()
+        self.dtype = dtype
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        for module in list(self.model.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.BatchNorm1d):
+                    setattr(module, name, Affine(*batch_norm_affine(child)))
+        self.model.backbone.to(dtype)
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        model = self.model
+        x = model.data_bn(model.flatten_joints(x)).to(self.dtype)
+        x = model.backbone(x).mean(2, keepdim=True, dtype=model.fcn.weight.dtype)
+        return model.fcn(x).flatten(1)
+
+
+class Affine(nn.Module):
+    """x * scale + shift for each channel of (N, C, T)."""
+
+    def __init__(self, scale: Tensor, shift: Tensor):
+        super().__init__()
+        self.register_buffer("scale", scale.detach()[:, None])
+        self.register_buffer("shift", shift.detach()[:, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.shift, x, self.scale)
+
+
+def batch_norm_affine(bn: nn.Module) -> tuple[Tensor, Tensor]:
+    """scale and shift (C) such that the batch norm in evaluation is x * scale + shift."""
+    scale = bn.weight * torch.rsqrt(bn.running_var + bn.eps)
+    return scale, bn.bias - bn.running_mean * scale
+
+
+def fold(conv: nn.Module, bn: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight and bias of the one convolution that equals conv, then bn in evaluation."""
+    scale, shift = batch_norm_affine(bn)
+    return conv.weight * scale.view(-1, *[1] * (conv.weight.dim() - 1)), conv.bias * scale + shift
