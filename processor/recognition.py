@@ -81,6 +81,8 @@ class Recognition:
 
     def __init__(self, arg: Namespace, argv: list[str]):
         self.arg = arg
+        if arg.phase == "test" and not arg.weights:
+            raise UsageError("the test phase needs --weights, the network to test")
         if arg.model is None:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
         if "graph_args" in arg.model_args:
@@ -90,21 +92,25 @@ class Recognition:
         self.feeders = self.load_data()
         torch.manual_seed(arg.seed)
         self.network = build(arg.model, arg.model_args, "model_args")
-        self.num_class = arg.model_args.get("num_class", max(max(f.label) for f in self.feeders.values()) + 1)
-        self.check_data()
+        self.num_class = self.check_data()
         self.names = read_label_names(arg.label_names, self.num_class)
+        lines, details = [], []  # for the log, which does not exist yet
+        if arg.weights:
+            checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)
 
-        training = arg.phase == "train"
+        training = arg.phase == "train"  # everything asked for is there and fits: from here on files are written
         self.work_dir = WorkDir(arg.work_dir, print_log=arg.print_log, save_log=arg.save_log)
         self.log = self.work_dir.log
         self.work_dir.save_config(arg, argv, "config.yaml" if training else "config_test.yaml")
         self.log(f"Parameters:\n{vars(arg)}\n")
         if self.devices.note:
-            self.log(self.devices.note)
+            lines.insert(0, self.devices.note)
         if arg.precision == "auto":
-            self.log(f"Precision: {self.precision.name}")
-        if arg.weights:
-            checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, self.log, self.work_dir.note)
+            lines.insert(0, f"Precision: {self.precision.name}")
+        for line in lines:
+            self.log(line)
+        for line in details:
+            self.work_dir.note(line)
         self.model = device.wrap(self.network, self.devices)
 
     # ---- data
@@ -122,29 +128,35 @@ class Recognition:
             for part, args in wanted.items()
         }
 
-    def check_data(self) -> None:
-        """Labels fit the network, the batch fits the data, the network takes a clip."""
+    def check_data(self) -> int:
+        """The network takes a clip of every part, labels fit it, the batch fits the data; the number of classes."""
+        num_class = 0
         for part, feeder in self.feeders.items():
-            low, high = min(feeder.label), max(feeder.label)
-            if low < 0 or high >= self.num_class:
+            if not len(feeder) or not len(getattr(feeder, "label", ())):
                 raise UsageError(
-                    f"{part}_feeder_args: labels {low} to {high} where the network has classes 0 to {self.num_class - 1} "
-                    f"(model_args: num_class: {self.num_class})"
+                    f"{part}_feeder_args: {self.arg.feeder} has no clips, or no list `label` of their classes"
                 )
             clip = torch.as_tensor(feeder[0][0])[None]
             try:
                 with torch.no_grad():
-                    self.network.eval()(clip if clip.dim() == 5 else clip.flatten(0, 1))
+                    num_class = self.network.eval()(clip if clip.dim() == 5 else clip.flatten(0, 1)).shape[1]
             except (RuntimeError, ValueError) as error:
                 raise UsageError(
                     f"the network cannot take the {part} data, clips of shape (C, T, V, M) = {tuple(clip.shape[-4:])}: "
                     f"{str(error).splitlines()[0]}; look at in_channels, layout and window_size"
                 ) from error
+            low, high = min(feeder.label), max(feeder.label)
+            if low < 0 or high >= num_class:
+                raise UsageError(
+                    f"{part}_feeder_args: labels {low} to {high} where the network has classes 0 to {num_class - 1} "
+                    "(num_class in model_args)"
+                )
         if "train" in self.feeders and len(self.feeders["train"]) < self.arg.batch_size:
             raise UsageError(
                 f"batch_size {self.arg.batch_size} is larger than the training set ({len(self.feeders['train'])} clips); "
                 f"give --batch_size {max(1, len(self.feeders['train']) // 4)} or so"
             )
+        return num_class
 
     def loader(self, part: str) -> tuple[DataLoader, Batches]:
         """The loader of one part and the sampler that says which clips are in its batches."""
@@ -399,8 +411,6 @@ class Recognition:
     def test(self) -> None:
         """Evaluate once and write the tables and pictures a person wants afterwards."""
         arg = self.arg
-        if not arg.weights:
-            raise UsageError("the test phase needs --weights, the network to test")
         self.log(f"Model:   {arg.model}.")
         self.log(f"Weights: {arg.weights}.")
         self.log("Evaluation Start:")

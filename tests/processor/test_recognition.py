@@ -284,3 +284,11 @@ def test_a_full_disk_ends_in_one_line(small, tmp_path, capsys):
     assert run(small, tmp_path, "--num_epoch", 1) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "No space left" in error
+
+
+def test_weights_of_another_network_leave_an_earlier_run_as_it_was(small, trained, tmp_path, capsys):
+    torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "other.pt")
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    assert run(small, trained, "--weights", tmp_path / "other.pt") == 2
+    assert "does not fit net.st_gcn.Model" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
