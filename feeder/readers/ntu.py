@@ -74,7 +74,9 @@ def read(path: str | Path, num_person: int = 2, denoised: bool = False) -> Seque
         keypoints = denoise(bodies)
     else:
         keypoints = np.zeros((num_person, num_frame, NUM_JOINT, 3), np.float32)
-        for row, body in zip(keypoints, sorted(bodies, key=lambda body: -body.motion)):
+        if len(bodies) > 1:
+            bodies.sort(key=lambda body: -body.motion)
+        for row, body in zip(keypoints, bodies):
             row[body.frames] = body.joints
     named = NAME.fullmatch(path.name)
     label = int(named[5]) - 1 if named else -1
@@ -84,14 +86,15 @@ def read(path: str | Path, num_person: int = 2, denoised: bool = False) -> Seque
 def read_bodies(path: str | Path) -> tuple[int, list[Body]]:
     """Number of frames, and every body of a .skeleton file in the order in which they appear.
 
-    An ID that two bodies of one frame share stands for two bodies. The words of the text are never made: where they
-    begin is computed for the whole file at once, and only x, y and z are turned into numbers.
+    An ID that two bodies of one frame share stands for two bodies. Where words begin is computed for the whole text at
+    once, and only x, y and z are turned into numbers.
     """
     path = Path(path)
-    raw = path.read_bytes()
-    begin = _tokens(raw)
-    num_frame, frame_of, key_of, place_of = _walk(raw, begin, path)
-    joint = (np.array(place_of)[:, None] + VALUES * np.arange(NUM_JOINT)).ravel()  # the token of every joint's x
+    raw = path.read_bytes().lstrip()
+    space = np.frombuffer(raw, np.uint8) <= 32
+    begin = np.flatnonzero(space[:-1] > space[1:])  # the space right before every word, but for the first
+    num_frame, frame_of, key_of, place_of = _walk(raw, begin.data, path)
+    joint = (np.array(place_of)[:, None] + VALUES * np.arange(NUM_JOINT)).ravel()  # the word that is a joint's x
     joints = _numbers(raw, begin[joint], begin[joint + 3], path).reshape(-1, NUM_JOINT, 3)
     members: dict[tuple[int, int], list[int]] = {}
     for i, key in enumerate(key_of):
@@ -101,14 +104,14 @@ def read_bodies(path: str | Path) -> tuple[int, list[Body]]:
 
 
 def denoise(bodies: list[Body]) -> np.ndarray:
-    """Choose, join and cut bodies as published with SGN and CTR-GCN: (2, T, V, 3), with T from the first body's frame on.
+    """Choose, join and cut bodies as published with SGN and CTR-GCN: (2, T, V, 3).
 
     Of several bodies, those seen in 11 frames or fewer are dropped, then those wider than 0.8 of their height in
     69.754 % of their frames or more; the motion of the others is taken over their plausible frames if that is less. The
     last body is never dropped. The body that moves most is person 1; every other joins person 1 or else person 2 if
     their frames do not overlap. Frames before and after both are cut; person 2 becomes person 1 if he alone comes first.
     """
-    motions = [body.motion for body in bodies]
+    motions = [body.motion for body in bodies] if len(bodies) > 1 else [0.0]
     keep = list(range(len(bodies)))
     for i in list(keep):
         if len(keep) > 1 and len(bodies[i].frames) <= 11:
@@ -170,22 +173,17 @@ def label_names(dataset: str = "ntu60") -> list[str]:
     return read_lines(NAMES[dataset])
 
 
-def _tokens(raw: bytes) -> np.ndarray:
-    """Where the words of a text begin, and at last where it ends."""
-    space = np.frombuffer(b" " + raw + b" 0", np.uint8) <= 32
-    return np.flatnonzero(space[:-1] > space[1:])  # the last word is the added 0
-
-
-def _walk(raw: bytes, begin: np.ndarray, path: Path) -> tuple[int, list[int], list[tuple], list[int]]:
-    """Number of frames and, for every body of every frame: its frame, (ID, which one of this ID), its first joint's token."""
-    at, count = 0, len(begin) - 1
+def _walk(raw: bytes, begin: memoryview, path: Path) -> tuple[int, list[int], list[tuple], list[int]]:
+    """Number of frames and, for every body of every frame: its frame, (ID, which one of this ID), its first joint's word."""
+    at, count = -1, len(begin)  # the word looked at, -1 is the first; the number of words after it
 
     def number(what: str) -> int:
-        if at >= count:
+        if at >= count or not raw:
             raise DataError(f"{path}: cut off: {what} is missing; get the file anew")
-        word = raw[begin[at] : begin[at + 1]].rstrip()
+        word = raw[begin[at] if at >= 0 else 0 : begin[at + 1] if at + 1 < count else None].strip()
         if not word.isdigit():
-            raise DataError(f"{path}: {what} should be a whole number, found {word[:20].decode('latin1')!r}")
+            found = word[:20].decode("latin1")
+            raise DataError(f"{path}: {what} should be a whole number, found {found!r}")
         return int(word[:40])
 
     frame_of, key_of, place_of = [], [], []
@@ -217,13 +215,10 @@ def _walk(raw: bytes, begin: np.ndarray, path: Path) -> tuple[int, list[int], li
 
 def _numbers(raw: bytes, begin: np.ndarray, end: np.ndarray, path: Path) -> np.ndarray:
     """The numbers in the stretches [begin, end) of a text, in order, as float32."""
-    inside = np.zeros(len(raw) + 1, np.int8)
-    inside[begin] = 1
-    inside[end] = -1
-    text = np.frombuffer(raw, np.uint8)[np.cumsum(inside[:-1], dtype=np.int8).view(bool)].tobytes()
+    text = b"".join([raw[a:b] for a, b in zip(begin.tolist(), end.tolist())]).strip()
     try:
         try:
-            values = orjson.loads(b"[" + text.rstrip().translate(_COMMAS) + b"]")  # the fastest reader of decimals
+            values = orjson.loads(b"[" + text.translate(_COMMAS) + b"]")  # the fastest reader of decimals
         except orjson.JSONDecodeError:  # more than one space between two, or nan, inf, +1, .5
             values = [float(word) for word in text.split()]
         if len(values) != 3 * len(begin):
