@@ -33,6 +33,8 @@ def recognition() -> Parser:
         choices=["fp32", "bf16", "fp16", "auto"],
         help="auto: bf16 where the chip is fast at it",
     )
+    group.add_argument("--compile", action="store_true", help="torch.compile the network for training")
+    group.add_argument("--sync_bn", action="store_true", help="batch norm over all processes of a torchrun (GPUs)")
     group.add_argument("--num_worker", type=int, metavar="N", help="data loader processes; default: as the cores allow")
 
     group = parser.add_argument_group("data")
@@ -67,6 +69,10 @@ def recognition() -> Parser:
     group.add_argument("--warm_up_epoch", type=float, default=0, metavar="N", help="epochs of linear warm-up")
     group.add_argument("--nesterov", type=str2bool, default=True, metavar="BOOL", help="for SGD")
     group.add_argument("--weight_decay", type=float, default=0.0001, metavar="W")
+    group.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches whose gradients make one update")
+    group.add_argument(
+        "--scale_lr", type=int, metavar="B", help="base_lr is meant for batches of B: scale it to the real one"
+    )
     group.add_argument("--label_smoothing", type=float, default=0.0, metavar="S")
     group.add_argument(
         "--grad_clip", type=float, default=0.0, metavar="NORM", help="largest norm of the gradient; 0: any"

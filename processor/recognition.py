@@ -15,6 +15,8 @@ import signal
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from net.graph import Graph
 from torchlight import checkpoint, device, metrics, optim
 from torchlight.arguments import UsageError, build, check_arguments
 from torchlight.batches import Batches
+from torchlight.distributed import start
 from torchlight.workdir import Stopwatch, WorkDir, atomic
 
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
@@ -87,7 +90,8 @@ class Recognition:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
         if "graph_args" in arg.model_args:
             check_arguments(Graph, arg.model_args["graph_args"], "model_args: graph_args")
-        self.devices = device.select(arg.device, arg.use_gpu)
+        self.world = start(arg.use_gpu)
+        self.devices = device.select([self.world.local_rank] if self.world.size > 1 else arg.device, arg.use_gpu)
         self.precision = device.precision(arg.precision, self.devices.main)
         self.feeders = self.load_data()
         torch.manual_seed(arg.seed)
@@ -99,19 +103,22 @@ class Recognition:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)
 
         training = arg.phase == "train"  # everything asked for is there and fits: from here on files are written
-        self.work_dir = WorkDir(arg.work_dir, print_log=arg.print_log, save_log=arg.save_log)
+        chief = self.world.chief
+        self.work_dir = WorkDir(arg.work_dir, print_log=arg.print_log and chief, save_log=arg.save_log and chief)
         self.log = self.work_dir.log
-        self.work_dir.save_config(arg, argv, "config.yaml" if training else "config_test.yaml")
+        if chief:
+            self.work_dir.save_config(arg, argv, "config.yaml" if training else "config_test.yaml")
         self.log(f"Parameters:\n{vars(arg)}\n")
         if self.devices.note:
             lines.insert(0, self.devices.note)
         if arg.precision == "auto":
             lines.insert(0, f"Precision: {self.precision.name}")
+        if self.world.size > 1:
+            lines.append(f"{self.world.size} processes share each batch, over {self.precision.device}")
         for line in lines:
             self.log(line)
         for line in details:
             self.work_dir.note(line)
-        self.model = device.wrap(self.network, self.devices)
 
     # ---- data
 
@@ -151,6 +158,11 @@ class Recognition:
                     f"{part}_feeder_args: labels {low} to {high} where the network has classes 0 to {num_class - 1} "
                     "(num_class in model_args)"
                 )
+        if "train" in self.feeders and self.arg.batch_size % self.world.size:
+            raise UsageError(
+                f"batch_size {self.arg.batch_size} cannot be shared equally by {self.world.size} processes; "
+                f"give --batch_size {self.arg.batch_size // self.world.size * self.world.size or self.world.size}"
+            )
         if "train" in self.feeders and len(self.feeders["train"]) < self.arg.batch_size:
             raise UsageError(
                 f"batch_size {self.arg.batch_size} is larger than the training set ({len(self.feeders['train'])} clips); "
@@ -168,11 +180,14 @@ class Recognition:
             shuffle=training,
             seed=arg.seed,
             epoch_in_index=training and getattr(feeder, "epoch_in_index", False),
+            rank=self.world.rank,
+            world=self.world.size,
         )
         workers = arg.num_worker
         if workers is None:  # on a CPU the network needs the cores more than the feeder does
             on_gpu = self.devices.main.type == "cuda"
-            workers = min(4 * len(self.devices.ids), os.cpu_count() or 1) if on_gpu else 0
+            cores = (os.cpu_count() or 1) // self.world.local_size
+            workers = max(1, min(4 * len(self.devices.ids), cores)) if on_gpu else 0
         return DataLoader(
             feeder,
             batch_sampler=batches,
@@ -187,22 +202,32 @@ class Recognition:
     def train(self) -> None:
         """Epochs of training with an evaluation now and then; every file of the work folder, see README."""
         arg = self.arg
+        self.base_lr = arg.base_lr
+        if arg.scale_lr:
+            self.base_lr *= arg.batch_size * arg.accumulate / arg.scale_lr
+            self.log(f"base_lr {arg.base_lr} is for batches of {arg.scale_lr}: using {self.base_lr:.6g}")
         self.optimizer = optim.build_optimizer(
-            self.network.parameters(), arg.optimizer, arg.base_lr, arg.weight_decay, arg.nesterov
+            self.network.parameters(), arg.optimizer, self.base_lr, arg.weight_decay, arg.nesterov
         )
         self.scaler = self.precision.scaler or torch.amp.GradScaler(enabled=False)
         self.epoch, self.batch, self.iteration, self.best = arg.start_epoch, 0, 0, -1.0
         self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch so far
-        if arg.resume:
+        if arg.resume or (self.world.restarted and (self.work_dir.path / "checkpoint.pt").exists()):
             self.resume()
+        self.network.to(self.devices.main)
+        if arg.sync_bn:
+            self.network = self.synchronised(self.network)
         self.train_loader, self.train_batches = self.loader("train")
         if "test" in self.feeders:
             self.test_loader, _ = self.loader("test")
         else:
             self.log("No test_feeder_args: this run trains without evaluation.")
-        self.writer = self.tensorboard() if arg.tensorboard else None
+        model = self.compiled(self.network) if arg.compile else self.network
+        self.model = device.wrap(self.world.wrap(model, self.devices.main), self.devices)
+        self.writer = self.tensorboard() if arg.tensorboard and self.world.chief else None
         self.stop = False
-        previous = {s: signal.signal(s, self.ask_to_stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its processes itself
+        previous = {s: signal.signal(s, self.ask_to_stop) for s in signals}
         try:
             while self.epoch < arg.num_epoch:
                 row = self.train_epoch()
@@ -213,12 +238,12 @@ class Recognition:
                     self.log("Done.")
                     if row["top1"] > self.best:
                         self.best = row["top1"]
-                        checkpoint.save_weights(self.network, self.work_dir.path / "best_model.pt")
+                        self.save_weights("best_model.pt")
                 if (self.epoch + 1) % arg.save_interval == 0 or last:
-                    path = self.work_dir.path / f"epoch{self.epoch + 1}_model.pt"
-                    checkpoint.save_weights(self.network, path)
+                    path = self.save_weights(f"epoch{self.epoch + 1}_model.pt")
                     self.log(f"The model has been saved as {path}.")
-                self.work_dir.metrics(row)
+                if self.world.chief:
+                    self.work_dir.metrics(row)
                 if self.writer:
                     for key, value in row.items():
                         self.writer.add_scalar(key, value, self.epoch)
@@ -236,7 +261,9 @@ class Recognition:
         self.log(f"Training epoch: {self.epoch}")
         self.model.train()
         if self.batch == 0:
-            torch.manual_seed((arg.seed << 32) + self.epoch)  # dropout of this epoch
+            torch.manual_seed(
+                (arg.seed << 32) + self.epoch * self.world.size + self.world.rank
+            )  # dropout of this epoch
         self.train_batches.start(self.epoch, self.batch)
         watch, begin = Stopwatch(), time.perf_counter()
         bar = tqdm(
@@ -245,20 +272,28 @@ class Recognition:
             initial=self.batch,
             total=self.train_batches.per_epoch,
             leave=False,
-            disable=not sys.stderr.isatty(),
+            disable=not (sys.stderr.isatty() and self.world.chief),
         )
         for data, label in bar:
             lr = self.set_learning_rate()
             data = data.float().to(self.devices.main, non_blocking=True)
             label = label.long().to(self.devices.main, non_blocking=True)
             watch.lap("dataloader")
-            with self.precision.autocast():
-                output = self.model(data)
-                loss = F.cross_entropy(output.float(), label, label_smoothing=arg.label_smoothing)
-            value = loss.item()
-            if not np.isfinite(value):
-                self.refuse_loss(value)
-            self.step(loss)
+            done, per_epoch = self.batch + 1, self.train_batches.per_epoch
+            group = min(
+                arg.accumulate, per_epoch - self.batch // arg.accumulate * arg.accumulate
+            )  # batches of this update
+            update = done % arg.accumulate == 0 or done == per_epoch
+            with nullcontext() if update else self.world.silent(self.model):
+                with self.precision.autocast():
+                    output = self.model(data)
+                    loss = F.cross_entropy(output.float(), label, label_smoothing=arg.label_smoothing)
+                value = loss.item()
+                if not np.isfinite(value):
+                    self.refuse_loss(value)
+                self.scaler.scale(loss / group).backward()
+            if update:
+                self.step()
             watch.lap("model")
             self.loss_sum += value
             bar.set_postfix(loss=f"{value:.4f}", lr=f"{lr:.6f}")
@@ -267,12 +302,12 @@ class Recognition:
             self.batch += 1
             self.iteration += 1
             watch.lap("statistics")
-            if self.stop and self.batch < self.train_batches.per_epoch:
+            if self.stop and update and done < per_epoch:
                 self.seconds += time.perf_counter() - begin
                 self.save_state()
                 raise KeyboardInterrupt
         self.seconds += time.perf_counter() - begin
-        loss = self.loss_sum / self.train_batches.per_epoch
+        loss = float(np.mean(self.world.gather(self.loss_sum))) / self.train_batches.per_epoch
         self.log(f"\tmean_loss: {loss:.4f}")
         for line in watch.lines():
             self.log(line)
@@ -291,7 +326,7 @@ class Recognition:
         arg = self.arg
         lr = optim.learning_rate(
             arg.lr_schedule,
-            arg.base_lr,
+            self.base_lr,
             arg.step,
             arg.num_epoch,
             arg.warm_up_epoch,
@@ -301,15 +336,36 @@ class Recognition:
         optim.set_learning_rate(self.optimizer, lr)
         return lr
 
-    def step(self, loss: torch.Tensor) -> None:
-        """Backward, clip, update."""
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+    def step(self) -> None:
+        """Clip the gradient, update the weights."""
         if self.arg.grad_clip > 0:
             self.scaler.unscale_(self.optimizer)
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.arg.grad_clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def synchronised(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Batch norms that take their statistics over the batches of all processes."""
+        if self.world.size == 1 or self.devices.main.type != "cuda":
+            raise UsageError("--sync_bn needs several processes with a GPU each; start them with torchrun")
+        return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+
+    def compiled(self, network: torch.nn.Module) -> torch.nn.Module:
+        """torch.compile, tried on one batch; where it fails the network as it is, and a line that says so."""
+        weights = {key: value.clone() for key, value in network.state_dict().items()}  # the trial moves running means
+        data, label = next(iter(self.train_loader))
+        try:
+            model = torch.compile(network)
+            with self.precision.autocast():
+                output = model(data.float().to(self.devices.main))
+                F.cross_entropy(output.float(), label.long().to(self.devices.main)).backward()
+        except Exception as error:  # whatever a compiler may come up with
+            self.log(f"--compile failed, going on without it: {str(error).strip().splitlines()[0]}")
+            model = network
+        network.load_state_dict(weights)
+        network.zero_grad(set_to_none=True)
+        return model
 
     def refuse_loss(self, value: float) -> None:
         """A loss that is not finite ends the run, with the names of the clips it came from."""
@@ -330,8 +386,17 @@ class Recognition:
         self.stop = True
         self.log(f"Stopping after this iteration; go on later with --resume -w {self.arg.work_dir}")
 
+    def save_weights(self, name: str) -> Path:
+        """The network's weights in the work folder."""
+        path = self.work_dir.path / name
+        if self.world.chief:
+            checkpoint.save_weights(self.network, path)
+        return path
+
     def save_state(self) -> None:
         """checkpoint.pt: everything --resume needs to come to the same weights as a run that was never stopped."""
+        if not self.world.chief:
+            return
         checkpoint.save_checkpoint(
             self.work_dir.path / "checkpoint.pt",
             model=self.network.state_dict(),
@@ -380,18 +445,31 @@ class Recognition:
 
         The score of a clip is the network's output; of several samples of one clip, the logarithm of their mean softmax.
         """
-        self.model.eval()
+        model, autocast = self.inference_form()
         scores, labels = [], []
-        for data, label in tqdm(loader, desc="evaluation", leave=False, disable=not sys.stderr.isatty()):
+        bar = tqdm(loader, desc="evaluation", leave=False, disable=not (sys.stderr.isatty() and self.world.chief))
+        for data, label in bar:
             data = data.float().to(self.devices.main, non_blocking=True)
             several = data.dim() == 6  # (N, num_clips, C, T, V, M)
-            with self.precision.autocast():
-                output = self.model(data.flatten(0, 1) if several else data).float()  # (N * num_clips, num_class)
+            with autocast():
+                output = model(data.flatten(0, 1) if several else data).float()  # (N * num_clips, num_class)
             if several:
                 output = output.unflatten(0, data.shape[:2]).softmax(-1).mean(1).log()
             scores.append(output.cpu().numpy())
             labels.append(label.numpy())
-        return np.concatenate(scores), np.concatenate(labels)
+        clips = [clip for batch in loader.batch_sampler for clip in batch]  # of this process
+        scores = np.concatenate([np.zeros((0, self.num_class), np.float32), *scores])
+        labels = np.concatenate([np.zeros(0, np.int64), *labels])
+        clips, scores, labels = (np.concatenate(shares) for shares in zip(*self.world.gather((clips, scores, labels))))
+        order = np.argsort(clips)
+        return scores[order], labels[order]
+
+    def inference_form(self) -> tuple[torch.nn.Module, Callable]:
+        """What to evaluate with, and the context to do it in: the network's fused form if it has one."""
+        network = self.network.to(self.devices.main).eval()
+        if hasattr(network, "fuse"):
+            return device.wrap(network.fuse(self.precision.dtype), self.devices), nullcontext
+        return device.wrap(network, self.devices), self.precision.autocast
 
     def report(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Log and return loss and accuracies, in per cent."""
@@ -416,6 +494,8 @@ class Recognition:
         self.log("Evaluation Start:")
         scores, labels = self.evaluate(self.loader("test")[0])
         self.report(scores, labels)
+        if not self.world.chief:
+            return
         folder = self.work_dir.path
         matrix = metrics.confusion_matrix(scores, labels, self.num_class)
         metrics.write_per_class_csv(folder / "per_class.csv", scores, labels, self.names)

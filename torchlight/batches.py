@@ -18,11 +18,21 @@ class Batches:
         shuffle: a new order every epoch; a last, smaller batch is then dropped.
         seed: of the orders.
         epoch_in_index: ask for i + epoch * num_sample in place of i, for data sets that draw by it.
+        rank, world: of `world` processes that share every batch, ask for the share of this one.
     """
 
-    def __init__(self, num_sample: int, batch_size: int, shuffle: bool, seed: int = 0, epoch_in_index: bool = False):
+    def __init__(
+        self,
+        num_sample: int,
+        batch_size: int,
+        shuffle: bool,
+        seed: int = 0,
+        epoch_in_index: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ):
         self.num_sample, self.batch_size, self.shuffle, self.seed = num_sample, batch_size, shuffle, seed
-        self.epoch_in_index = epoch_in_index
+        self.epoch_in_index, self.rank, self.world = epoch_in_index, rank, world
         self.per_epoch = num_sample // batch_size if shuffle else -(-num_sample // batch_size)
         self.start(0)
 
@@ -35,12 +45,13 @@ class Batches:
             self.order = np.random.default_rng((self.seed, epoch)).permutation(self.num_sample)
 
     def samples(self, batch: int) -> np.ndarray:
-        """The sample numbers of one batch of this epoch."""
-        return self.order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        """The sample numbers of this process's share of one batch of this epoch."""
+        return self.order[batch * self.batch_size : (batch + 1) * self.batch_size][self.rank :: self.world]
 
     def __len__(self) -> int:
         return self.per_epoch - self.begin
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in range(self.begin, self.per_epoch):
-            yield (self.samples(batch) + self.offset).tolist()
+            if len(share := self.samples(batch)):  # the last batch of a test may be smaller than the world
+                yield (share + self.offset).tolist()

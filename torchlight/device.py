@@ -71,11 +71,15 @@ class Precision:
     device: str
     scaler: torch.amp.GradScaler | None = None
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[self.name]
+
     def autocast(self) -> AbstractContextManager:
         """A fresh context in which matrix products and convolutions run in this precision."""
         if self.name == "fp32":
             return nullcontext()
-        return torch.autocast(self.device, torch.bfloat16 if self.name == "bf16" else torch.float16)
+        return torch.autocast(self.device, self.dtype)
 
 
 def precision(name: str, device: torch.device) -> Precision:
