@@ -32,7 +32,7 @@ def make_body(seed: int, subject: int) -> Body:
     tall = rng.uniform(1.5, 1.95)
     share = np.array([0.108, 0.058, 0.288, 0.178, 0.16, 0.24, 0.245, 0.042, 0.088])  # of the height, adults' averages
     lengths = tall * share * rng.uniform(0.92, 1.08, len(share))
-    style = rng.uniform([0.0, -0.04, 0.85, 0.85], [0.09, 0.12, 1.18, 1.12])
+    style = rng.uniform([0.0, -0.04, 0.85, 0.9], [0.09, 0.12, 1.18, 1.12])
     return Body(*lengths, *style)
 
 
@@ -120,7 +120,7 @@ def detect(pixels: np.ndarray, depth: np.ndarray, rng) -> tuple[np.ndarray, np.n
     scores[rng.random(T) < 0.004] = 0  # nobody was found in this frame
 
     size = np.ptp(pixels[..., 1], 1).mean()
-    tremble = size * rng.uniform(0.002, 0.006) * (rng.normal(size=(T, V, 2)) + drift(rng, T, V, 2))
+    tremble = size * rng.uniform(0.0015, 0.005) * (rng.normal(size=(T, V, 2)) + drift(rng, T, V, 2))
     pixels = pixels + tremble * (1 + 2 * (1 - scores.clip(0, 1)))[..., None]
     keypoints = pixels / FRAME_SIZE - 0.5
     scores = np.where((np.abs(keypoints) < 0.5).all(-1) & (scores > 0.1), scores.clip(0, 1), 0)
@@ -136,7 +136,7 @@ def perform(body: Body, action: int, rng) -> np.ndarray:
     do, cycles = list(ACTIONS.values())[action]
     tempo = cycles * body.tempo * rng.uniform(0.85, 1.2) * (1 + 0.1 * drift(rng, T))
     p = rng.random() + np.cumsum(tempo) / FPS
-    size = body.size * rng.uniform(0.85, 1.1) * (1 + 0.06 * drift(rng, T))
+    size = body.size * rng.uniform(0.9, 1.15) * (1 + 0.06 * drift(rng, T))
     pose = at_rest(body, T, rng)
     do(pose, body, p, size, rng)
     return joints_of(pose.mirrored() if rng.random() < 0.5 else pose, body)

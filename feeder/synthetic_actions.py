@@ -107,7 +107,7 @@ AT_REST = np.array(  # what arms do that have nothing to do; each looks like a m
 def at_rest(body: Body, T: int, rng) -> Pose:
     """Standing with whatever the arms do, breathing, swaying a little."""
     sway = drift(rng, T, 6)
-    right, left = rng.choice(len(AT_REST), 2, p=[0.4, 0.15, 0.12, 0.12, 0.11, 0.1])
+    right, left = rng.choice(len(AT_REST), 2, p=[0.47, 0.17, 0.09, 0.11, 0.06, 0.1])
     hands = AT_REST[[right, right if rng.random() < 0.6 else left]] + rng.normal(0, 0.03, (2, 3))
     return Pose(
         pelvis=[0, -0.008, 0] + sway[:, :3] * [0.015, 0, 0.01],
