@@ -16,7 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TILE_BYTES = 4 << 20  # of one activation on a CPU: the few that live at a time stay in its caches
+TILE_BYTES = (
+    4 << 20
+)  # of one activation, on a CPU: small for its caches, and a long batch needs no more memory than a tile
 
 
 class FusedSTGCN(nn.Module):

@@ -2,7 +2,7 @@
 
     model = Model(in_channels=3, num_class=400, graph_args={"layout": "openpose", "strategy": "spatial"})
     logits = model(x)           # (N, C, T, V, M) -> (N, num_class)
-    fast = model.fuse()         # the same function for inference, 2 to 3 times as fast on a CPU
+    fast = model.fuse()         # the same function for inference only, batch norms folded; see net/fused.py
 
 Data flow: clip -> batch norm of every joint's channels -> ten blocks of [graph convolution over V, temporal
 convolution over T] -> mean over T, V and persons -> classes. Parameter names are those of the original, whose
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from net.fused import FusedSTGCN
 from net.graph import Graph
 
 # [channels, temporal stride] of each block, section 4 of the paper
@@ -58,7 +59,7 @@ class Model(nn.Module):
             raise ValueError(f"temporal_kernel_size must be odd; found {temporal_kernel_size}")
 
         self.graph = Graph(**graph_args)
-        self.register_buffer("A", torch.from_numpy(self.graph.A))  # (K, V, V)
+        self.register_buffer("A", torch.tensor(self.graph.A))  # (K, V, V)
         K, V, _ = self.A.shape
         self.data_bn = nn.BatchNorm1d(V * in_channels)  # index v * C + c
 
@@ -105,10 +106,8 @@ class Model(nn.Module):
             x = block(x, self.A * importance)
         return x
 
-    def fuse(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+    def fuse(self, dtype: torch.dtype = torch.float32) -> FusedSTGCN:
         """A new module with this network's present weights, for inference only: see net/fused.py."""
-        from net.fused import FusedSTGCN
-
         return FusedSTGCN(self, dtype)
 
 

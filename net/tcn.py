@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from net.fused import FusedTCN
 from net.st_gcn import init_weights
 
 # [channels, stride] of each residual unit
@@ -62,10 +63,8 @@ class Model(nn.Module):
             )
         return x.permute(0, 4, 3, 1, 2).reshape(N, M * V * C, T)
 
-    def fuse(self, dtype: torch.dtype = torch.float32) -> nn.Module:
+    def fuse(self, dtype: torch.dtype = torch.float32) -> FusedTCN:
         """A new module with this network's present weights, for inference only: see net/fused.py."""
-        from net.fused import FusedTCN
-
         return FusedTCN(self, dtype)
 
 
