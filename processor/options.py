@@ -20,6 +20,12 @@ def recognition() -> Parser:
     group.add_argument("--phase", default="train", choices=["train", "test"])
     group.add_argument("--resume", action="store_true", help="go on from work_dir/checkpoint.pt")
     group.add_argument("--seed", type=int, default=0, help="of all randomness; equal seeds, equal curves on one CPU")
+    group.add_argument(
+        "--repeat", type=int, default=1, metavar="N", help="N runs with seeds from --seed on, and their mean"
+    )
+    group.add_argument(
+        "--fold", type=int, nargs="+", default=[], metavar="K", help="a run for each; fills {fold} in paths"
+    )
     group.add_argument("--debug", action="store_true", help="100 clips of all classes; errors with their traceback")
 
     group = parser.add_argument_group("devices")

@@ -1,36 +1,33 @@
 """Train and test an action recognition network.
 
     python main.py recognition -c config/quickstart/train.yaml
-    python main.py recognition -c config/quickstart/test.yaml --weights work_dir/.../best_model.pt
+    python main.py recognition -c config/quickstart/test.yaml
+    python main.py recognition -c config/st_gcn/sbu/train.yaml --fold 1 2 3 4 5 --repeat 3
 
-One file, top to bottom: what is asked for is built (`Recognition.__init__`), then trained or tested. The network comes from
+Here what a run needs is built and checked; training.py and evaluation.py beside it do the rest. The network comes from
 net/, the clips from feeder/, everything that has never heard of skeletons from torchlight/.
 """
 
 from __future__ import annotations
 
+import copy
+import csv
 import os
-import pickle
-import signal
-import sys
-import time
 from argparse import Namespace
-from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
 from net.graph import Graph
-from torchlight import checkpoint, device, metrics, optim
+from processor.evaluation import test
+from processor.training import Training
+from torchlight import checkpoint, device
 from torchlight.arguments import UsageError, build, check_arguments
 from torchlight.batches import Batches
-from torchlight.distributed import start
-from torchlight.workdir import Stopwatch, WorkDir, atomic
+from torchlight.distributed import World, start
+from torchlight.workdir import WorkDir, atomic
 
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
@@ -43,13 +40,56 @@ DATA_SETS = {  # the folder of a data set in the configs: how to make it
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
-    """The processor `recognition`: see options.recognition for arg."""
-    check_paths(arg)
-    recognition = Recognition(arg, argv)
-    if arg.phase == "train":
-        recognition.train()
-    else:
-        recognition.test()
+    """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg."""
+    runs = variants(arg)
+    for each in runs:
+        check_paths(each)
+    world = start(arg.use_gpu)
+    results = []
+    for each in runs:
+        recognition = Recognition(each, argv, world)
+        results.append(Training(recognition).train() if arg.phase == "train" else test(recognition))
+    if len(runs) > 1 and world.chief:
+        summarise(arg, runs, results)
+    world.close()
+
+
+def variants(arg: Namespace) -> list[Namespace]:
+    """The arguments of every run: for each of --fold and each of --repeat seeds, in a work folder of its own.
+
+    `{fold}` and `{seed}` in the feeders' paths and in `weights` are filled in.
+    """
+    runs = []
+    for fold in arg.fold or [""]:
+        for seed in range(arg.seed, arg.seed + arg.repeat):
+            each = copy.deepcopy(arg)
+            each.seed, each.fold, each.repeat = seed, [fold] if arg.fold else [], 1
+            for args in (each.train_feeder_args, each.test_feeder_args, vars(each)):
+                for key in [key for key in args if key.endswith("_path") or key == "weights"]:
+                    args[key] = args[key] and args[key].replace("{fold}", str(fold)).replace("{seed}", str(seed))
+            folders = [f"fold{fold}"] * bool(arg.fold) + [f"seed{seed}"] * (arg.repeat > 1)
+            each.work_dir = str(Path(arg.work_dir, *folders))
+            runs.append(each)
+    return runs
+
+
+def summarise(arg: Namespace, runs: list[Namespace], results: list[dict[str, float]]) -> None:
+    """summary.csv, a row a run; printed: the mean over folds, and its mean and standard deviation (n - 1) over seeds."""
+    path = Path(arg.work_dir, "summary.csv")
+    with atomic(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["work_dir", "seed", "top1", "mean_class_accuracy"])
+        for each, result in zip(runs, results):
+            writer.writerow([each.work_dir, each.seed, result.get("top1"), result.get("mean_class_accuracy")])
+    for key, title in [("top1", "Top1"), ("mean_class_accuracy", "Mean class accuracy")]:
+        by_seed: dict[int, list[float]] = {}
+        for each, result in zip(runs, results):
+            by_seed.setdefault(each.seed, []).append(result.get(key, np.nan))
+        means = [np.mean(values) for values in by_seed.values()]
+        spread = f" ± {np.std(means, ddof=1):.2f} over {len(means)} seeds" if len(means) > 1 else ""
+        folds = f", mean of {len(arg.fold)} folds" if len(arg.fold) > 1 else ""
+        print(f"{title}: {np.mean(means):.2f}%{spread}{folds}")
+    print(f"Every run is in {path}")
 
 
 def check_paths(arg: Namespace) -> None:
@@ -80,18 +120,17 @@ def read_label_names(path: str | None, num_class: int) -> list[str]:
 
 
 class Recognition:
-    """Everything a run needs, built and checked: work folder, devices, feeders, network; then train() or test()."""
+    """Everything a run needs, built and checked: devices, feeders, network, work folder."""
 
-    def __init__(self, arg: Namespace, argv: list[str]):
-        self.arg = arg
+    def __init__(self, arg: Namespace, argv: list[str], world: World):
+        self.arg, self.world = arg, world
         if arg.phase == "test" and not arg.weights:
             raise UsageError("the test phase needs --weights, the network to test")
         if arg.model is None:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
         if "graph_args" in arg.model_args:
             check_arguments(Graph, arg.model_args["graph_args"], "model_args: graph_args")
-        self.world = start(arg.use_gpu)
-        self.devices = device.select([self.world.local_rank] if self.world.size > 1 else arg.device, arg.use_gpu)
+        self.devices = device.select([world.local_rank] if world.size > 1 else arg.device, arg.use_gpu)
         self.precision = device.precision(arg.precision, self.devices.main)
         self.feeders = self.load_data()
         torch.manual_seed(arg.seed)
@@ -196,324 +235,3 @@ class Recognition:
             pin_memory=self.devices.main.type == "cuda",
             generator=torch.Generator(),  # else it draws from torch's own, and a resumed epoch would differ
         ), batches
-
-    # ---- training
-
-    def train(self) -> None:
-        """Epochs of training with an evaluation now and then; every file of the work folder, see README."""
-        arg = self.arg
-        self.base_lr = arg.base_lr
-        if arg.scale_lr:
-            self.base_lr *= arg.batch_size * arg.accumulate / arg.scale_lr
-            self.log(f"base_lr {arg.base_lr} is for batches of {arg.scale_lr}: using {self.base_lr:.6g}")
-        self.optimizer = optim.build_optimizer(
-            self.network.parameters(), arg.optimizer, self.base_lr, arg.weight_decay, arg.nesterov
-        )
-        self.scaler = self.precision.scaler or torch.amp.GradScaler(enabled=False)
-        self.epoch, self.batch, self.iteration, self.best = arg.start_epoch, 0, 0, -1.0
-        self.loss_sum, self.seconds = 0.0, 0.0  # of this epoch so far
-        if arg.resume or (self.world.restarted and (self.work_dir.path / "checkpoint.pt").exists()):
-            self.resume()
-        self.network.to(self.devices.main)
-        if arg.sync_bn:
-            self.network = self.synchronised(self.network)
-        self.train_loader, self.train_batches = self.loader("train")
-        if "test" in self.feeders:
-            self.test_loader, _ = self.loader("test")
-        else:
-            self.log("No test_feeder_args: this run trains without evaluation.")
-        model = self.compiled(self.network) if arg.compile else self.network
-        self.model = device.wrap(self.world.wrap(model, self.devices.main), self.devices)
-        self.writer = self.tensorboard() if arg.tensorboard and self.world.chief else None
-        self.stop = False
-        signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its processes itself
-        previous = {s: signal.signal(s, self.ask_to_stop) for s in signals}
-        try:
-            while self.epoch < arg.num_epoch:
-                row = self.train_epoch()
-                last = self.epoch + 1 == arg.num_epoch
-                if "test" in self.feeders and ((self.epoch + 1) % arg.eval_interval == 0 or last):
-                    self.log(f"Eval epoch: {self.epoch}")
-                    row |= self.report(*self.evaluate(self.test_loader))
-                    self.log("Done.")
-                    if row["top1"] > self.best:
-                        self.best = row["top1"]
-                        self.save_weights("best_model.pt")
-                if (self.epoch + 1) % arg.save_interval == 0 or last:
-                    path = self.save_weights(f"epoch{self.epoch + 1}_model.pt")
-                    self.log(f"The model has been saved as {path}.")
-                if self.world.chief:
-                    self.work_dir.metrics(row)
-                if self.writer:
-                    for key, value in row.items():
-                        self.writer.add_scalar(key, value, self.epoch)
-                self.epoch, self.batch, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
-                self.save_state()
-        finally:
-            for s, handler in previous.items():
-                signal.signal(s, handler)
-            if self.writer:
-                self.writer.close()
-
-    def train_epoch(self) -> dict[str, float]:
-        """One pass over the training clips, or what is left of it after a resume; its row of metrics.csv."""
-        arg = self.arg
-        self.log(f"Training epoch: {self.epoch}")
-        self.model.train()
-        if self.batch == 0:
-            torch.manual_seed(
-                (arg.seed << 32) + self.epoch * self.world.size + self.world.rank
-            )  # dropout of this epoch
-        self.train_batches.start(self.epoch, self.batch)
-        watch, begin = Stopwatch(), time.perf_counter()
-        bar = tqdm(
-            self.train_loader,
-            desc=f"epoch {self.epoch}",
-            initial=self.batch,
-            total=self.train_batches.per_epoch,
-            leave=False,
-            disable=not (sys.stderr.isatty() and self.world.chief),
-        )
-        for data, label in bar:
-            lr = self.set_learning_rate()
-            data = data.float().to(self.devices.main, non_blocking=True)
-            label = label.long().to(self.devices.main, non_blocking=True)
-            watch.lap("dataloader")
-            done, per_epoch = self.batch + 1, self.train_batches.per_epoch
-            group = min(
-                arg.accumulate, per_epoch - self.batch // arg.accumulate * arg.accumulate
-            )  # batches of this update
-            update = done % arg.accumulate == 0 or done == per_epoch
-            with nullcontext() if update else self.world.silent(self.model):
-                with self.precision.autocast():
-                    output = self.model(data)
-                    loss = F.cross_entropy(output.float(), label, label_smoothing=arg.label_smoothing)
-                value = loss.item()
-                if not np.isfinite(value):
-                    self.refuse_loss(value)
-                self.scaler.scale(loss / group).backward()
-            if update:
-                self.step()
-            watch.lap("model")
-            self.loss_sum += value
-            bar.set_postfix(loss=f"{value:.4f}", lr=f"{lr:.6f}")
-            if self.iteration % arg.log_interval == 0:
-                self.log(f"\tIter {self.iteration} Done. | loss: {value:.4f} | lr: {lr:.6f}")
-            self.batch += 1
-            self.iteration += 1
-            watch.lap("statistics")
-            if self.stop and update and done < per_epoch:
-                self.seconds += time.perf_counter() - begin
-                self.save_state()
-                raise KeyboardInterrupt
-        self.seconds += time.perf_counter() - begin
-        loss = float(np.mean(self.world.gather(self.loss_sum))) / self.train_batches.per_epoch
-        self.log(f"\tmean_loss: {loss:.4f}")
-        for line in watch.lines():
-            self.log(line)
-        self.log("Done.")
-        clips = self.train_batches.per_epoch * arg.batch_size
-        return {
-            "epoch": self.epoch + 1,
-            "loss": loss,
-            "lr": lr,
-            "seconds": round(self.seconds, 3),
-            "samples_per_second": round(clips / self.seconds, 2),
-        }
-
-    def set_learning_rate(self) -> float:
-        """The rate of this iteration, by the schedule."""
-        arg = self.arg
-        lr = optim.learning_rate(
-            arg.lr_schedule,
-            self.base_lr,
-            arg.step,
-            arg.num_epoch,
-            arg.warm_up_epoch,
-            self.epoch,
-            self.batch / self.train_batches.per_epoch,
-        )
-        optim.set_learning_rate(self.optimizer, lr)
-        return lr
-
-    def step(self) -> None:
-        """Clip the gradient, update the weights."""
-        if self.arg.grad_clip > 0:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.arg.grad_clip)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-
-    def synchronised(self, network: torch.nn.Module) -> torch.nn.Module:
-        """Batch norms that take their statistics over the batches of all processes."""
-        if self.world.size == 1 or self.devices.main.type != "cuda":
-            raise UsageError("--sync_bn needs several processes with a GPU each; start them with torchrun")
-        return torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-
-    def compiled(self, network: torch.nn.Module) -> torch.nn.Module:
-        """torch.compile, tried on one batch; where it fails the network as it is, and a line that says so."""
-        weights = {key: value.clone() for key, value in network.state_dict().items()}  # the trial moves running means
-        data, label = next(iter(self.train_loader))
-        try:
-            model = torch.compile(network)
-            with self.precision.autocast():
-                output = model(data.float().to(self.devices.main))
-                F.cross_entropy(output.float(), label.long().to(self.devices.main)).backward()
-        except Exception as error:  # whatever a compiler may come up with
-            self.log(f"--compile failed, going on without it: {str(error).strip().splitlines()[0]}")
-            model = network
-        network.load_state_dict(weights)
-        network.zero_grad(set_to_none=True)
-        return model
-
-    def refuse_loss(self, value: float) -> None:
-        """A loss that is not finite ends the run, with the names of the clips it came from."""
-        feeder = self.feeders["train"]
-        clips = self.train_batches.samples(self.batch)
-        names = [str(feeder.sample_name[i]) if hasattr(feeder, "sample_name") else f"clip {i}" for i in clips]
-        raise UsageError(
-            f"the loss is {value} in epoch {self.epoch}, iteration {self.iteration}; nothing was saved since the last epoch; "
-            f"lower base_lr, or look at these clips: {', '.join(names)}"
-        )
-
-    # ---- where a run stands
-
-    def ask_to_stop(self, signum: int, frame: object) -> None:
-        """The first Ctrl-C (or SIGTERM) lets the iteration finish and saves; a second one ends it at once."""
-        if self.stop:
-            raise KeyboardInterrupt
-        self.stop = True
-        self.log(f"Stopping after this iteration; go on later with --resume -w {self.arg.work_dir}")
-
-    def save_weights(self, name: str) -> Path:
-        """The network's weights in the work folder."""
-        path = self.work_dir.path / name
-        if self.world.chief:
-            checkpoint.save_weights(self.network, path)
-        return path
-
-    def save_state(self) -> None:
-        """checkpoint.pt: everything --resume needs to come to the same weights as a run that was never stopped."""
-        if not self.world.chief:
-            return
-        checkpoint.save_checkpoint(
-            self.work_dir.path / "checkpoint.pt",
-            model=self.network.state_dict(),
-            optimizer=self.optimizer.state_dict(),
-            scaler=self.scaler.state_dict(),
-            epoch=self.epoch,
-            batch=self.batch,
-            iteration=self.iteration,
-            best=self.best,
-            loss_sum=self.loss_sum,
-            seconds=self.seconds,
-            random=checkpoint.random_state(),
-        )
-        if self.stop:
-            raise KeyboardInterrupt
-
-    def resume(self) -> None:
-        """Take up work_dir/checkpoint.pt."""
-        path = self.work_dir.path / "checkpoint.pt"
-        if not path.exists():
-            raise UsageError(f"--resume: {path} does not exist; the run in this folder did not finish an epoch")
-        state = checkpoint.load_checkpoint(path)
-        try:
-            self.network.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            line = f"--resume: {path} is of another network or optimizer; take the config it was made with"
-            raise UsageError(line) from error
-        self.scaler.load_state_dict(state["scaler"])
-        for key in ("epoch", "batch", "iteration", "best", "loss_sum", "seconds"):
-            setattr(self, key, state[key])
-        checkpoint.set_random_state(state["random"])
-        self.log(f"Resumed from {path}: epoch {self.epoch}, batch {self.batch}.")
-
-    def tensorboard(self):
-        """A SummaryWriter; imported here because few runs want it and it is slow to import."""
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(self.work_dir.path / "tensorboard"))
-
-    # ---- evaluation
-
-    @torch.no_grad()
-    def evaluate(self, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
-        """Scores (N, num_class) float32 and labels (N,) of every clip, in the feeder's order.
-
-        The score of a clip is the network's output; of several samples of one clip, the logarithm of their mean softmax.
-        """
-        model, autocast = self.inference_form()
-        scores, labels = [], []
-        bar = tqdm(loader, desc="evaluation", leave=False, disable=not (sys.stderr.isatty() and self.world.chief))
-        for data, label in bar:
-            data = data.float().to(self.devices.main, non_blocking=True)
-            several = data.dim() == 6  # (N, num_clips, C, T, V, M)
-            with autocast():
-                output = model(data.flatten(0, 1) if several else data).float()  # (N * num_clips, num_class)
-            if several:
-                output = output.unflatten(0, data.shape[:2]).softmax(-1).mean(1).log()
-            scores.append(output.cpu().numpy())
-            labels.append(label.numpy())
-        clips = [clip for batch in loader.batch_sampler for clip in batch]  # of this process
-        scores = np.concatenate([np.zeros((0, self.num_class), np.float32), *scores])
-        labels = np.concatenate([np.zeros(0, np.int64), *labels])
-        clips, scores, labels = (np.concatenate(shares) for shares in zip(*self.world.gather((clips, scores, labels))))
-        order = np.argsort(clips)
-        return scores[order], labels[order]
-
-    def inference_form(self) -> tuple[torch.nn.Module, Callable]:
-        """What to evaluate with, and the context to do it in: the network's fused form if it has one."""
-        network = self.network.to(self.devices.main).eval()
-        if hasattr(network, "fuse"):
-            return device.wrap(network.fuse(self.precision.dtype), self.devices), nullcontext
-        return device.wrap(network, self.devices), self.precision.autocast
-
-    def report(self, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Log and return loss and accuracies, in per cent."""
-        loss = F.cross_entropy(torch.from_numpy(scores), torch.from_numpy(labels).long()).item()
-        self.log(f"\tmean_loss: {loss:.4f}")
-        result = {"test_loss": loss, "top1": 100 * metrics.top_k(scores, labels, 1)}
-        shown, left_out = metrics.telling_top_k(self.arg.show_topk, self.num_class)
-        for k in shown:
-            result[f"top{k}"] = 100 * metrics.top_k(scores, labels, k)
-            self.log(f"\tTop{k}: {result[f'top{k}']:.2f}%")
-        if left_out:
-            self.log(f"\t{left_out}")
-        result["mean_class_accuracy"] = 100 * metrics.mean_class_accuracy(scores, labels)
-        self.log(f"\tMean class accuracy: {result['mean_class_accuracy']:.2f}%")
-        return result
-
-    def test(self) -> None:
-        """Evaluate once and write the tables and pictures a person wants afterwards."""
-        arg = self.arg
-        self.log(f"Model:   {arg.model}.")
-        self.log(f"Weights: {arg.weights}.")
-        self.log("Evaluation Start:")
-        scores, labels = self.evaluate(self.loader("test")[0])
-        self.report(scores, labels)
-        if not self.world.chief:
-            return
-        folder = self.work_dir.path
-        matrix = metrics.confusion_matrix(scores, labels, self.num_class)
-        metrics.write_per_class_csv(folder / "per_class.csv", scores, labels, self.names)
-        metrics.write_confusion_csv(folder / "confusion_matrix.csv", matrix, self.names)
-        metrics.draw_confusion(folder / "confusion_matrix.png", matrix, self.names)
-        if arg.save_result:
-            self.save_result(scores)
-        self.log(f"Results are in {folder}: per_class.csv, confusion_matrix.csv, confusion_matrix.png")
-        self.log("Done.\n")
-
-    def save_result(self, scores: np.ndarray) -> None:
-        """test_result.pkl: {sample name: scores (num_class,) float32}."""
-        feeder = self.feeders["test"]
-        names = getattr(feeder, "sample_name", None)
-        if names is None or len(set(names)) != len(scores):
-            found = len(set(names or []))
-            raise UsageError(
-                f"--save_result needs a name for every clip; {self.arg.feeder} has {found} for {len(scores)}"
-            )
-        with atomic(self.work_dir.path / "test_result.pkl", "wb") as file:
-            pickle.dump(dict(zip(names, scores.astype(np.float32))), file)

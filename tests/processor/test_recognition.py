@@ -292,3 +292,22 @@ def test_weights_of_another_network_leave_an_earlier_run_as_it_was(small, traine
     assert run(small, trained, "--weights", tmp_path / "other.pt") == 2
     assert "does not fit net.st_gcn.Model" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+
+
+def test_folds_and_seeds_each_have_a_run_and_a_summary(small, tmp_path, capsys):
+    for fold in (1, 2):
+        (tmp_path / f"fold{fold}").symlink_to(small)
+    paths = {"data_path": "{}_data.npy", "label_path": "{}_label.pkl"}
+    config = yaml.safe_load((small / "config.yaml").read_text()) | {"num_epoch": 1, "fold": [1, 2], "repeat": 2}
+    for part, file in [("train", "train"), ("test", "val")]:
+        config[f"{part}_feeder_args"] = {key: f"{tmp_path}/fold{{fold}}/{name.format(file)}" for key, name in paths.items()}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out")]) == 0
+    rows = list(csv.DictReader((tmp_path / "out/summary.csv").open()))
+    assert [(Path(row["work_dir"]).relative_to(tmp_path / "out").as_posix(), row["seed"]) for row in rows] == [
+        (f"fold{fold}/seed{seed}", str(seed)) for fold in (1, 2) for seed in (0, 1)
+    ]
+    one = [torch.load(tmp_path / f"out/fold{k}/seed0/epoch1_model.pt", weights_only=True) for k in (1, 2)]
+    assert same(*one)  # both folds are the same data here
+    top1 = np.array([float(row["top1"]) for row in rows]).reshape(2, 2).mean(0)
+    assert f"Top1: {top1.mean():.2f}% ± {top1.std(ddof=1):.2f} over 2 seeds, mean of 2 folds" in capsys.readouterr().out
