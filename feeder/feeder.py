@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeder import transforms
+from feeder.chance import Chance
 from feeder.packed import read_packed
 from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton
 from feeder.streams import STREAMS, stream
 
 DEBUG_CLIPS = 100
+CHUNK = 16  # clips transformed at once: larger arrays the system takes back and hands out anew each time, page by page
 
 
 class Feeder:
@@ -100,10 +102,14 @@ class Feeder:
 
     def __getitems__(self, indices: list[int]) -> list[tuple[np.ndarray, int]]:
         """A whole batch read and transformed at once, as one sample a clip (torch's DataLoader calls this)."""
-        epochs, clips = np.divmod(np.asarray(indices), len(self))
-        rngs = [np.random.default_rng((self.seed, epoch % 2**32, clip)) for epoch, clip in zip(epochs, clips)]
-        batch = self._transform(self._read(clips), self.aspect[clips], rngs)
-        return [(sample, self.label[clip]) for sample, clip in zip(batch, clips)]
+        epochs, clips = np.divmod(np.asarray(indices, np.int64), len(self))
+        samples: list[tuple[np.ndarray, int]] = []
+        for begin in range(0, len(clips), CHUNK):
+            some = slice(begin, begin + CHUNK)
+            chance = Chance(self.seed, epochs[some], clips[some])
+            batch = self._transform(self._read(clips[some]), self.aspect[clips[some]], chance)
+            samples += [(sample, self.label[clip]) for sample, clip in zip(batch, clips[some])]
+        return samples
 
     # ---- where the clips come from; Feeder_kinetics has its own
 
@@ -130,46 +136,50 @@ class Feeder:
         self.sample_name = [self.sample_name[i] for i in chosen]
         self.label = [self.label[i] for i in chosen]
 
-    def _read(self, clips: np.ndarray) -> np.ndarray:
-        """Clips as stored: (N, C, T, V, M)."""
-        return np.asarray(self.data[self.clip[clips]], np.float32)
+    def _read(self, clips: np.ndarray) -> list[np.ndarray]:
+        """Clips as stored, (C, T, V, M) each; of a memory map nothing is read yet."""
+        data = np.asarray(self.data)  # a view: a memmap costs at every index
+        return [data[i] for i in self.clip[clips]]
 
     # ---- what is done to them
 
-    def _transform(self, batch: np.ndarray, aspect: np.ndarray, rngs: list[np.random.Generator]) -> np.ndarray:
+    def _transform(self, clips: list[np.ndarray], aspect: np.ndarray, chance: Chance) -> np.ndarray:
+        if self.uniform_sample:
+            drawn = chance if self.random_choose else None
+            length = transforms.real_frames(clips)
+            frames = transforms.uniform_frames(length, self.window_size, self.num_clips, self.random_crop, drawn)
+            batch = transforms.take_frames(clips, frames.reshape(len(clips), -1))  # the samples of one clip in a row
+        elif self.random_choose:
+            batch = transforms.random_window(clips, self.window_size, chance)
+        elif self.window_size > 0:
+            batch = transforms.window(clips, self.window_size)
+        else:
+            batch = np.stack(clips)
         if self.mean is not None:
             batch = transforms.normalize(batch, self.mean, self.std)
-        if self.uniform_sample:
-            length, drawn = transforms.real_frames(batch), rngs if self.random_choose else None
-            frames = transforms.uniform_frames(length, self.window_size, self.num_clips, self.random_crop, drawn)
-            batch = transforms.take_frames(batch, frames.reshape(len(batch), -1))  # the clips of one sample in a row
-        elif self.random_choose:
-            batch = transforms.random_window(batch, self.window_size, rngs)
-        elif self.window_size > 0:
-            batch = transforms.window(batch, self.window_size)
         if self.random_shift:
-            batch = transforms.random_shift(batch, rngs)
+            batch = transforms.random_shift(batch, chance)
         if self.centre:
             batch = transforms.centre(
                 transforms.to_isotropic(batch, aspect) if self.dimension == 2 else batch, self.dimension
             )
             aspect = np.ones_like(aspect)
         if self.random_move:
-            batch = transforms.random_move(batch, aspect, rngs)
+            batch = transforms.random_move(batch, aspect, chance)
         if self.mirror:
-            batch = transforms.mirror(batch, self.skeleton.flip, rngs)
+            batch = transforms.mirror(batch, self.skeleton.flip, chance)
         if self.random_rotate:
             flat = self.dimension == 2
             batch = transforms.to_isotropic(batch, aspect) if flat else batch
-            batch = transforms.rotate(batch, self.random_rotate, self.dimension, rngs)
+            batch = transforms.rotate(batch, self.random_rotate, self.dimension, chance)
             batch = transforms.to_isotropic(batch, 1 / aspect) if flat else batch
         if self.random_scale:
-            batch = transforms.scale(batch, self.random_scale, self.dimension, rngs)
+            batch = transforms.scale(batch, self.random_scale, self.dimension, chance)
         if self.num_clips > 1:
             N, C, _, V, M = batch.shape
             batch = batch.reshape(N, C, self.num_clips, -1, V, M).swapaxes(1, 2)  # (N, num_clips, C, T, V, M)
-            clips = stream(batch.reshape(-1, *batch.shape[2:]), self.stream, self._parents, self.dimension)
-            return clips.reshape(batch.shape)
+            samples = stream(batch.reshape(-1, *batch.shape[2:]), self.stream, self._parents, self.dimension)
+            return samples.reshape(batch.shape)
         return stream(batch, self.stream, self._parents, self.dimension)
 
     @property
@@ -216,7 +226,7 @@ class Feeder:
         )
 
     def _check_joints(self) -> None:
-        joints = self._read(np.array([0])).shape[3]
+        joints = self._read(np.array([0]))[0].shape[2]
         if self.skeleton and self.skeleton.num_joint != joints:
             raise DataError(
                 f"the data have {joints} joints, the layout {self.skeleton.name!r} has {self.skeleton.num_joint}; "
@@ -246,7 +256,7 @@ def mean_and_std(read, num_sample: int, chunk: int = 64) -> tuple[np.ndarray, np
     """Mean and standard deviation over the joints that were seen, per channel and joint: (C, V) each."""
     count = total = square = 0.0
     for begin in range(0, num_sample, chunk):
-        batch = read(np.arange(begin, min(begin + chunk, num_sample)))
+        batch = np.stack(read(np.arange(begin, min(begin + chunk, num_sample))))
         count = count + transforms.present(batch).sum(axis=(0, 2, 4))  # (1, V)
         total = total + batch.sum(axis=(0, 2, 4), dtype=np.float64)  # (C, V)
         square = square + np.square(batch, dtype=np.float64).sum(axis=(0, 2, 4))

@@ -53,7 +53,7 @@ class Feeder_kinetics(Feeder):  # the original's name, which configs spell
         self.sample_name, self.label = [clip.name for clip in self.data], [clip.label for clip in self.data]
         self.clip, self.aspect = np.arange(len(self.data)), np.ones(len(self.data))
 
-    def _read(self, clips: np.ndarray) -> np.ndarray:
+    def _read(self, clips: np.ndarray) -> list[np.ndarray]:
         paths = [self.data[i].path for i in self.clip[clips]]
         sequences = [kinetics.read(path, self.num_person_out, self.num_person_in) for path in paths]
-        return np.stack([sequence.array(self.num_frame, self.num_person_out) for sequence in sequences])
+        return [sequence.array(self.num_frame, self.num_person_out) for sequence in sequences]

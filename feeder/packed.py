@@ -259,6 +259,8 @@ def _remedy(path: Path) -> str:
     where = str(path).lower()
     if "ntu" in where:
         return "make it with: python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>"
+    if "synthetic" in where:
+        return "make it with: python tools/synthetic_gendata.py"
     if "kinetics" in where:
         return "make it with: python tools/kinetics_gendata.py --data_path <kinetics-skeleton>"
     return "make it with one of tools/*gendata.py"

@@ -35,7 +35,9 @@ class Sequence:
 
     def array(self, num_frame: int | None = None, num_person: int | None = None) -> np.ndarray:
         """The sample (C, T, V, M): x, y, score or x, y, z; cut or padded with zeros to num_frame and num_person."""
-        channels = self.keypoints if self.scores is None else np.concatenate([self.keypoints, self.scores[..., None]], -1)
+        channels = (
+            self.keypoints if self.scores is None else np.concatenate([self.keypoints, self.scores[..., None]], -1)
+        )
         persons, frames, joints, C = channels.shape
         out = np.zeros((C, num_frame or frames, joints, num_person or persons), np.float32)
         M, T = min(persons, out.shape[3]), min(frames, out.shape[1])

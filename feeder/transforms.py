@@ -1,8 +1,8 @@
 """What happens to a batch of clips between the file and the network: pure functions on arrays, no state, no files.
 
 Every function takes a batch (N, C, T, V, M) float32, leaves it as it was and returns a new one. A missing joint (all
-channels zero) stays zero. Where chance is involved the last argument is `rngs`, one numpy Generator a clip: a clip's
-randomness is its own, whatever batch it travels in.
+channels zero) stays zero. Where chance is involved the last argument is `chance` (feeder/chance.py), which has a row of
+random numbers for each clip: a clip's randomness is its own, whatever batch it travels in.
 
 Coordinates: the first `dimension` channels; with dimension = 2 the third channel is the joint's score.
 `aspect` (N,) is the width of each clip's frame over its height: x * aspect and y have the same unit.
@@ -10,61 +10,70 @@ Coordinates: the first `dimension` channels; with dimension = 2 the third channe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-Rngs = Sequence[np.random.Generator]
+from feeder.chance import Chance
 
 
 def present(batch: np.ndarray) -> np.ndarray:
     """Where a joint was seen: (N, 1, T, V, M) bool."""
-    return (batch != 0).any(axis=1, keepdims=True)
+    seen = batch[:, :1] != 0
+    for c in range(1, batch.shape[1]):
+        seen |= batch[:, c : c + 1] != 0
+    return seen
 
 
-def real_frames(batch: np.ndarray) -> np.ndarray:
+def real_frames(batch: Iterable[np.ndarray]) -> np.ndarray:
     """Frames up to the last one with a joint in it: (N,) int, at least 1."""
-    seen = (batch != 0).any(axis=(1, 3, 4))  # (N, T)
-    return np.where(seen.any(1), seen.shape[1] - seen[:, ::-1].argmax(1), 1)
+    return np.array([np.flatnonzero(clip.any(axis=(0, 2, 3))).max(initial=0) + 1 for clip in batch])
 
 
 # ---- frames: which ones, in what order
 
 
-def take_frames(batch: np.ndarray, frames: np.ndarray) -> np.ndarray:
+# These take a list of clips (C, T, V, M) as well as a batch: of a clip that still lies on disk only the frames are read.
+
+
+def take_frames(batch: Sequence[np.ndarray], frames: np.ndarray) -> np.ndarray:
     """The frames (N, L) of each clip; a frame number of -1 gives an empty frame. -> (N, C, L, V, M)"""
-    out = batch[np.arange(len(batch))[:, None], :, frames]  # (N, L, C, V, M)
-    out[frames < 0] = 0
-    return out.transpose(0, 2, 1, 3, 4)
+    C, _, V, M = batch[0].shape
+    out = np.empty((len(frames), C, frames.shape[1], V, M), np.float32)
+    for clip, chosen, taken in zip(batch, frames, out):
+        clip.take(chosen, axis=1, out=taken, mode="wrap")
+        if chosen.min() < 0:
+            taken[:, chosen < 0] = 0
+    return out
 
 
-def window(batch: np.ndarray, size: int) -> np.ndarray:
+def window(batch: Sequence[np.ndarray], size: int) -> np.ndarray:
     """`size` frames: the middle of the real frames where there are more, padded with empty frames where there are fewer."""
-    T = batch.shape[2]
+    T = batch[0].shape[1]
     begin = np.maximum(real_frames(batch) - size, 0) // 2
     frames = begin[:, None] + np.arange(size)
     return take_frames(batch, np.where(frames < T, frames, -1))
 
 
-def random_window(batch: np.ndarray, size: int, rngs: Rngs) -> np.ndarray:
+def random_window(batch: Sequence[np.ndarray], size: int, chance: Chance) -> np.ndarray:
     """`size` frames beginning anywhere; a shorter clip lands anywhere in the window. (The original's `random_choose`.)"""
-    T = batch.shape[2]
-    begin = np.array([rng.integers(min(0, T - size), max(0, T - size) + 1) for rng in rngs])
+    T = batch[0].shape[1]
+    begin = chance.integers(min(0, T - size), max(0, T - size) + 1)
     frames = begin[:, None] + np.arange(size)
     return take_frames(batch, np.where((frames >= 0) & (frames < T), frames, -1))
 
 
-def random_shift(batch: np.ndarray, rngs: Rngs) -> np.ndarray:
+def random_shift(batch: Sequence[np.ndarray], chance: Chance) -> np.ndarray:
     """The real frames begin anywhere they still fit, with empty frames around them."""
-    T = batch.shape[2]
+    T = batch[0].shape[1]
     length = real_frames(batch)
-    begin = np.array([rng.integers(0, T - n + 1) for rng, n in zip(rngs, length)])
+    begin = chance.integers(0, T - length + 1)
     frames = np.arange(T) - begin[:, None]
     return take_frames(batch, np.where((frames >= 0) & (frames < length[:, None]), frames, -1))
 
 
 def uniform_frames(
-    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, rngs: Rngs | None = None
+    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, chance: Chance | None = None
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
@@ -73,19 +82,19 @@ def uniform_frames(
         size: bins, the frames of a sample.
         num_clips: samples of one clip without chance, at evenly spaced places in the bins.
         crop: smallest fraction of the clip that the bins cover; the part is random.
-        rngs: with them a frame is drawn at random in each bin; without them nothing is random.
+        chance: with it a frame is drawn at random in each bin; without it nothing is random.
 
     Returns:
         (N, num_clips, size) int frame numbers.
     """
     length = length[:, None, None].astype(np.float64)
-    if rngs is None:
+    if chance is None:
         inside = (np.arange(num_clips)[:, None] + 0.5) / num_clips  # the same place in every bin
         frames = (np.arange(size) + inside) * (length / size)
     else:
-        inside = np.stack([rng.random((1, size)) for rng in rngs])
-        part = np.array([rng.uniform(crop, 1.0) for rng in rngs])[:, None, None] * length
-        begin = np.array([rng.random() for rng in rngs])[:, None, None] * (length - part)
+        inside = chance.uniform(shape=(1, size))
+        part = chance.uniform(crop, 1.0, (1, 1)) * length
+        begin = chance.uniform(shape=(1, 1)) * (length - part)
         frames = begin + (np.arange(size) + inside) * (part / size)
     return np.minimum(frames.astype(np.int64), length.astype(np.int64) - 1)
 
@@ -116,22 +125,22 @@ def centre(batch: np.ndarray, dimension: int) -> np.ndarray:
     return out
 
 
-def mirror(batch: np.ndarray, flip: np.ndarray, rngs: Rngs) -> np.ndarray:
+def mirror(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
     """Left and right changed over in every second clip: x negated, paired joints swapped. `flip`: Skeleton.flip, (V,)."""
     out = batch.copy()
-    chosen = np.array([rng.random() < 0.5 for rng in rngs])
+    chosen = chance.uniform() < 0.5
     out[chosen] = out[chosen][:, :, :, flip]
     out[chosen, 0] *= -1
     return out
 
 
-def rotate(batch: np.ndarray, angle: float, dimension: int, rngs: Rngs) -> np.ndarray:
+def rotate(batch: np.ndarray, angle: float, dimension: int, chance: Chance) -> np.ndarray:
     """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn. Isotropic units."""
     if dimension == 2:
-        theta = np.array([rng.uniform(-angle, angle) for rng in rngs])
+        theta = chance.uniform(-angle, angle)
         matrix = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]]).transpose(2, 0, 1)
     else:
-        matrix = np.stack([rotation_matrix(*rng.uniform(-angle, angle, 3)) for rng in rngs])
+        matrix = np.stack([rotation_matrix(*angles) for angles in chance.uniform(-angle, angle, (3,))])
     out = batch.copy()
     out[:, :dimension] = np.einsum("ndc,nctvm->ndtvm", matrix.astype(np.float32), batch[:, :dimension])
     return out
@@ -146,10 +155,10 @@ def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def scale(batch: np.ndarray, amount: float, dimension: int, rngs: Rngs) -> np.ndarray:
+def scale(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> np.ndarray:
     """Each axis by its own 1 + U(-amount, amount)."""
     out = batch.copy()
-    factor = np.stack([1 + rng.uniform(-amount, amount, dimension) for rng in rngs]).astype(np.float32)
+    factor = (1 + chance.uniform(-amount, amount, (dimension,))).astype(np.float32)
     out[:, :dimension] *= factor[:, :, None, None, None]
     return out
 
@@ -159,27 +168,28 @@ SCALES = np.array([0.9, 1.0, 1.1])
 OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 
 
-def random_move(batch: np.ndarray, aspect: np.ndarray, rngs: Rngs) -> np.ndarray:
+def random_move(batch: np.ndarray, aspect: np.ndarray, chance: Chance) -> np.ndarray:
     """A slow camera move (section 4.1 of Yan et al.): x and y turned, scaled and shifted, drifting from one draw at the
     first frame to another at the last. Turned in isotropic units, so that a body keeps its shape.
     """
     T = batch.shape[2]
-    ends = np.stack(  # (N, 4, 2): angle, scale, shift of x, shift of y at both ends
-        [[rng.choice(choices, 2) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS)] for rng in rngs]
+    drift = np.arange(T) / T
+    angle, size, dx, dy = (  # each (N, T): from one draw at the first frame towards another at the last
+        start + (end - start) * drift
+        for start, end in (
+            chance.choice(choices, (2, 1)).swapaxes(0, 1) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS)
+        )
     )
-    drift = np.linspace(0, 1, T, endpoint=False)
-    angle, size, dx, dy = (ends[..., :1] + (ends[..., 1:] - ends[..., :1]) * drift).transpose(1, 0, 2)  # each (N, T)
-    aspect = aspect[:, None]
-    ((xx, xy), (yx, yy)), (dx, dy) = (
-        [[np.cos(angle) * size, -np.sin(angle) * size / aspect], [np.sin(angle) * size * aspect, np.cos(angle) * size]],
-        [dx, dy],
-    )
-    xx, xy, yx, yy, dx, dy = (a.astype(np.float32)[:, :, None, None] for a in (xx, xy, yx, yy, dx, dy))  # (N, T, 1, 1)
-    mask = present(batch)[:, 0]
-    x, y = batch[:, 0], batch[:, 1]
-    out = batch.copy()
-    out[:, 0] = (xx * x + xy * y + dx) * mask
-    out[:, 1] = (yx * x + yy * y + dy) * mask
+    cos, sin, aspect = np.cos(angle) * size, np.sin(angle) * size, aspect[:, None]
+    moves = np.array([[cos, -sin / aspect, dx], [sin * aspect, cos, dy]], np.float32)  # (2, 3, N, T)
+    out = np.empty_like(batch)
+    for clip, moved, move in zip(
+        batch, out, moves.transpose(2, 0, 1, 3)
+    ):  # clip by clip, so that it stays in the cache
+        point = np.concatenate([clip[:2], present(clip[None])[0]])  # x, y, 1; a missing joint is 0, 0, 0
+        for coordinate, row in zip(moved, move):
+            np.einsum("ktvm,kt->tvm", point, row, out=coordinate)
+        moved[2:] = clip[2:]
     return out
 
 

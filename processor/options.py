@@ -95,3 +95,22 @@ def recognition() -> Parser:
     group.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to work_dir/tensorboard")
     group.add_argument("--pavi_log", type=str2bool, default=False, metavar="BOOL", help="of the original; does nothing")
     return parser
+
+
+def benchmark() -> Parser:
+    """`python main.py benchmark`: any config of recognition, and how to measure."""
+    parser = recognition()
+    parser.prog = "main.py benchmark"
+    parser.description = (
+        "Measure a network on this machine: ours against the plain formulation, feeder, memory, ceiling."
+    )
+    group = parser.add_argument_group("benchmark")
+    group.add_argument("--batch", type=int, default=8, metavar="N", help="clips that are run at once")
+    group.add_argument("--frames", type=int, metavar="T", help="frames of a clip; default: as in the config, or 300")
+    group.add_argument(
+        "--persons", type=int, metavar="M", help="persons of a clip; default: as in the config's data, or 2"
+    )
+    group.add_argument("--rounds", type=int, default=5, metavar="N", help="turns whose median is reported")
+    group.add_argument("--json", action="store_true", help="print the report as JSON")
+    group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")
+    return parser

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeder import transforms
+from feeder.chance import Chance
 from feeder.skeleton import load_skeleton
 
 
@@ -19,26 +20,26 @@ def clips(seed, N=3, C=3, T=12, V=18, M=2, missing=0.3):
     return batch
 
 
-def rngs(N, seed=0):
-    return [np.random.default_rng((seed, i)) for i in range(N)]
+def chance(N, seed=0):
+    return Chance(seed, np.zeros(N, int), np.arange(N))
 
 
 FLIP = load_skeleton("openpose").flip
 IN_PLACE = {  # transforms that keep every joint in its frame
     "centre 2-D": lambda b: transforms.centre(b, 2),
     "centre 3-D": lambda b: transforms.centre(b, 3),
-    "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, rngs(len(b))),
-    "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, rngs(len(b))),
-    "scale": lambda b: transforms.scale(b, 0.2, 3, rngs(len(b))),
-    "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), rngs(len(b))),
+    "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, chance(len(b))),
+    "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, chance(len(b))),
+    "scale": lambda b: transforms.scale(b, 0.2, 3, chance(len(b))),
+    "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), chance(len(b))),
     "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
     "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
 }
 OTHERS = {
-    "mirror": lambda b: transforms.mirror(b, FLIP, rngs(len(b))),
+    "mirror": lambda b: transforms.mirror(b, FLIP, chance(len(b))),
     "window": lambda b: transforms.window(b, 7),
-    "random_window": lambda b: transforms.random_window(b, 7, rngs(len(b))),
-    "random_shift": lambda b: transforms.random_shift(b, rngs(len(b))),
+    "random_window": lambda b: transforms.random_window(b, 7, chance(len(b))),
+    "random_shift": lambda b: transforms.random_shift(b, chance(len(b))),
 }
 
 
@@ -92,7 +93,7 @@ def test_window_pads_at_the_end_and_crops_to_the_middle(length, size):
 def test_random_window_is_a_run_of_the_clip_or_the_whole_clip_in_a_run(T, size, seed):
     batch = np.zeros((1, 1, T, 1, 1), np.float32)
     batch[0, 0, :, 0, 0] = np.arange(1, T + 1)
-    got = transforms.random_window(batch, size, [np.random.default_rng(seed)])[0, 0, :, 0, 0]
+    got = transforms.random_window(batch, size, chance(1, seed))[0, 0, :, 0, 0]
     kept = got[got > 0]
     assert len(got) == size and len(kept) == min(T, size)
     assert (np.diff(kept) == 1).all() and (np.diff(np.flatnonzero(got)) == 1).all()
@@ -101,7 +102,7 @@ def test_random_window_is_a_run_of_the_clip_or_the_whole_clip_in_a_run(T, size, 
 def test_random_window_reaches_both_ends():
     batch = np.zeros((1, 1, 10, 1, 1), np.float32)
     batch[0, 0, :, 0, 0] = np.arange(1, 11)
-    first = {int(transforms.random_window(batch, 4, [np.random.default_rng(s)])[0, 0, 0, 0, 0]) for s in range(300)}
+    first = {int(transforms.random_window(batch, 4, chance(1, s))[0, 0, 0, 0, 0]) for s in range(300)}
     assert first == set(range(1, 8))
 
 
@@ -110,7 +111,7 @@ def test_random_window_reaches_both_ends():
 def test_random_shift_keeps_every_frame_in_order(seed, length):
     batch = np.zeros((1, 1, 12, 1, 1), np.float32)
     batch[0, 0, :length, 0, 0] = np.arange(1, length + 1)
-    got = transforms.random_shift(batch, [np.random.default_rng(seed)])[0, 0, :, 0, 0]
+    got = transforms.random_shift(batch, chance(1, seed))[0, 0, :, 0, 0]
     assert got[got > 0].tolist() == list(range(1, length + 1))
     assert (np.diff(np.flatnonzero(got)) == 1).all()
 
@@ -118,9 +119,9 @@ def test_random_shift_keeps_every_frame_in_order(seed, length):
 @given(length=st.integers(1, 300), size=st.integers(1, 64), crop=st.floats(0.1, 1), seed=st.integers(0, 99))
 @settings(max_examples=100, deadline=None)
 def test_uniform_frames_take_one_frame_of_each_bin(length, size, crop, seed):
-    frames = transforms.uniform_frames(np.array([length]), size, crop=crop, rngs=[np.random.default_rng(seed)])[0, 0]
+    frames = transforms.uniform_frames(np.array([length]), size, crop=crop, chance=chance(1, seed))[0, 0]
     assert frames.min() >= 0 and frames.max() < length and (np.diff(frames) >= 0).all()
-    whole = transforms.uniform_frames(np.array([length]), size, rngs=[np.random.default_rng(seed)])[0, 0]
+    whole = transforms.uniform_frames(np.array([length]), size, chance=chance(1, seed))[0, 0]
     low = np.floor(np.arange(size) * length / size)
     assert (whole >= low).all() and (whole <= low + np.ceil(length / size)).all()
 
@@ -144,7 +145,7 @@ def test_centre_gives_mean_zero_and_size_one_over_the_joints_seen():
 def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
     batch = clips(4, missing=0)
     for dimension in (2, 3):
-        out = transforms.rotate(batch, 0.3, dimension, rngs(3))
+        out = transforms.rotate(batch, 0.3, dimension, chance(3))
         np.testing.assert_allclose(
             np.linalg.norm(out[:, :dimension], axis=1), np.linalg.norm(batch[:, :dimension], axis=1), rtol=1e-5
         )
@@ -156,10 +157,10 @@ def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
 
 def test_mirror_twice_is_no_mirror_and_swaps_the_sides():
     batch = clips(5, N=16)
-    once = transforms.mirror(batch, FLIP, rngs(16))
+    once = transforms.mirror(batch, FLIP, chance(16))
     changed = [(once[i] != batch[i]).any() for i in range(16)]
     assert 0 < sum(changed) < 16
-    np.testing.assert_array_equal(transforms.mirror(once, FLIP, rngs(16)), batch)
+    np.testing.assert_array_equal(transforms.mirror(once, FLIP, chance(16)), batch)
     i = changed.index(True)
     skeleton = load_skeleton("openpose")
     left, right = skeleton.mirror[0]
@@ -167,15 +168,12 @@ def test_mirror_twice_is_no_mirror_and_swaps_the_sides():
     np.testing.assert_array_equal(once[i, 1:, :, left], batch[i, 1:, :, right])
 
 
-def plain_random_move(clip, aspect, rng):
+def plain_random_move(clip, aspect, ends):
     """The original's algorithm, frame by frame, on one clip (C, T, V, M), in isotropic units and with zeros kept zero."""
     T = clip.shape[1]
-    angle, size, dx, dy = (
-        rng.choice(c, 2) for c in (transforms.ANGLES, transforms.SCALES, transforms.OFFSETS, transforms.OFFSETS)
-    )
     out = clip.copy()
     for t in range(T):
-        a, s, tx, ty = (e[0] + (e[1] - e[0]) * t / T for e in (angle, size, dx, dy))
+        a, s, tx, ty = (e[0] + (e[1] - e[0]) * t / T for e in ends)
         for v in range(clip.shape[2]):
             for m in range(clip.shape[3]):
                 if clip[:, t, v, m].any():
@@ -188,6 +186,9 @@ def plain_random_move(clip, aspect, rng):
 @pytest.mark.parametrize("aspect", [1.0, 340 / 256])
 def test_random_move_equals_the_frame_by_frame_algorithm(aspect):
     batch = clips(6)
-    got = transforms.random_move(batch, np.full(3, aspect), rngs(3))
-    want = np.stack([plain_random_move(clip, aspect, rng) for clip, rng in zip(batch, rngs(3))])
+    got = transforms.random_move(batch, np.full(3, aspect), chance(3))
+    draws = chance(3)
+    candidates = (transforms.ANGLES, transforms.SCALES, transforms.OFFSETS, transforms.OFFSETS)
+    ends = np.stack([draws.choice(c, (2,)) for c in candidates], 1)  # (N, 4, 2): angle, scale, x, y at both ends
+    want = np.stack([plain_random_move(clip, aspect, own) for clip, own in zip(batch, ends)])
     np.testing.assert_allclose(got, want, atol=2e-6)
