@@ -113,7 +113,7 @@ class Benchmark:
         return {
             "model": self.arg.model,
             "parameters": sum(p.numel() for p in self.network.parameters()),
-            "gflop_per_clip": round(self.flop / 1e9, 2),
+            "flop_per_clip": self.flop,
             "clip": self.clip,
         }
 
@@ -255,7 +255,7 @@ def table(report: dict) -> str:
     C, T, V, M = about["clip"]
     lines = [
         f"{facts['device']}, {facts['threads']} threads, torch {facts['torch']}",
-        f"{about['model']}: {about['parameters'] / 1e6:.2f} M parameters, {about['gflop_per_clip']} GFLOP a clip "
+        f"{about['model']}: {about['parameters'] / 1e6:.2f} M parameters, {about['flop_per_clip'] / 1e9:.2f} GFLOP a clip "
         f"(C, T, V, M) = ({C}, {T}, {V}, {M})",
         "matrix product of the chip: "
         + ", ".join(f"{gflops} GFLOP/s in {name}" for name, gflops in report["ceiling"].items()),

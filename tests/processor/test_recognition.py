@@ -300,7 +300,9 @@ def test_folds_and_seeds_each_have_a_run_and_a_summary(small, tmp_path, capsys):
     paths = {"data_path": "{}_data.npy", "label_path": "{}_label.pkl"}
     config = yaml.safe_load((small / "config.yaml").read_text()) | {"num_epoch": 1, "fold": [1, 2], "repeat": 2}
     for part, file in [("train", "train"), ("test", "val")]:
-        config[f"{part}_feeder_args"] = {key: f"{tmp_path}/fold{{fold}}/{name.format(file)}" for key, name in paths.items()}
+        config[f"{part}_feeder_args"] = {
+            key: f"{tmp_path}/fold{{fold}}/{name.format(file)}" for key, name in paths.items()
+        }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
     assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out")]) == 0
     rows = list(csv.DictReader((tmp_path / "out/summary.csv").open()))
