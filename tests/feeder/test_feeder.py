@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from feeder.feeder import Feeder, mean_and_std, spread_over_classes
 from feeder.sequence import DataError
 
 N, T, V = 30, 40, 18
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -169,3 +173,24 @@ def test_a_feeder_can_be_pickled_and_copied(packed):
 
 def test_a_pickled_feeder_does_not_carry_the_data(packed):
     assert len(pickle.dumps(Feeder(**packed))) < 10_000 < len(pickle.dumps(Feeder(**packed, mmap=False)))
+
+
+def test_a_data_set_larger_than_memory_is_read_in_little_memory(tmp_path):
+    """31 GB that the file system does not really hold (a sparse file), in a process that may have 1 GB of its own."""
+    num = 240_000
+    np.lib.format.open_memmap(tmp_path / "big_data.npy", "w+", np.float32, (num, 3, 300, 18, 2)).flush()
+    (tmp_path / "big_label.pkl").write_bytes(pickle.dumps(([f"{i}" for i in range(num)], [0] * num)))
+    script = """
+import resource, sys
+from feeder.feeder import Feeder
+paths = sys.argv[1] + "/big_data.npy", sys.argv[1] + "/big_label.pkl"
+feeder = Feeder(*paths, random_choose=True, random_move=True, window_size=150)
+resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
+for begin in range(0, len(feeder), 4000):
+    feeder.__getitems__(list(range(begin, begin + 16)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert int(done.stdout) < 700  # MiB, of which what was read of the file, 120 MiB, can be taken back at any time

@@ -15,6 +15,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 
 NETWORK = """
+import os
+import pathlib
+
 import torch
 
 class Model(torch.nn.Module):
@@ -24,12 +27,31 @@ class Model(torch.nn.Module):
         self.layers = torch.nn.Sequential(torch.nn.Linear(54, 16), torch.nn.Tanh(), torch.nn.Linear(16, num_class))
     def forward(self, x):  # (N, C, T, V, M)
         return self.layers(x[..., 0].permute(0, 2, 1, 3).flatten(2).std(1))
+
+class Mortal(Model):
+    '''Its process dies once, in the second epoch of training, and leaves a mark.'''
+    def __init__(self, num_class, mark):
+        super().__init__(num_class)
+        self.mark, self.steps = pathlib.Path(mark), 0
+    def forward(self, x):
+        self.steps += self.training
+        if self.steps == 9 and os.environ["RANK"] == "1" and not self.mark.exists():
+            self.mark.touch()
+            os._exit(1)
+        return super().forward(x)
 """
 
 
-def launch(folder, work_dir, processes, *argv):
+def launch(folder, work_dir, processes, *argv, restarts=0):
     """`main.py recognition` alone or under torchrun; all processes see the network in folder."""
-    torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"] if processes > 1 else []
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc_per_node={processes}",
+        f"--max_restarts={restarts}",
+    ]
+    torchrun = torchrun if processes > 1 else []
     command = [sys.executable, *torchrun, str(ROOT / "main.py"), "recognition", "-c", str(folder / "config.yaml")]
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -94,3 +116,13 @@ def test_accumulated_batches_make_the_updates_of_whole_batches(runs):
 def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
     done = launch(folder, tmp_path, 2, "--batch_size", 7)
     assert done.returncode != 0 and "batch_size 7 cannot be shared equally by 2 processes" in done.stderr
+
+
+def test_processes_that_torchrun_restarts_go_on_from_the_last_checkpoint(folder, runs, tmp_path):
+    mark = ["--model", "mine.Mortal", "--model_args", f"mark='{tmp_path}/mark'"]
+    done = launch(folder, tmp_path / "out", 2, *mark, restarts=1)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "mark").exists() and "Resumed from" in (tmp_path / "out/log.txt").read_text()
+    a, b = (torch.load(path / "epoch3_model.pt", weights_only=True) for path in (runs / "two", tmp_path / "out"))
+    for key in a:
+        torch.testing.assert_close(a[key], b[key], rtol=1e-5, atol=1e-7)

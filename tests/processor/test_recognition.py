@@ -1,9 +1,11 @@
 """Whole runs of `main.py recognition` on a small data set: what they write, that they repeat, that they can be resumed."""
 
 import csv
+import io
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -273,10 +275,65 @@ def test_bad_input_is_one_line_and_exit_2(small, tmp_path, capsys, monkeypatch, 
     assert not list((tmp_path / "out").glob("*.pt")) and not list(tmp_path.rglob("*.part"))
 
 
-def test_a_work_dir_that_cannot_be_written(small, tmp_path, capsys):
+class Evil:
+    """A pickle of it makes a file when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def bad_data(folder):
+    """What can be wrong with the two files of a part: {case: (file, its content, words of the error)}."""
+    data, label = (folder / "val_data.npy").read_bytes(), pickle.loads((folder / "val_label.pkl").read_bytes())
+    names, labels = label
+    return {
+        "empty data": ("val_data.npy", b"", "is empty"),
+        "truncated data": ("val_data.npy", data[:5000], "cut off"),
+        "other data": ("val_data.npy", b"PK\3\4" + data[4:], "is not a .npy file"),
+        "wrong shape": ("val_data.npy", npy(np.zeros((21, 3, 20, 18), np.float32)), "five dimensions"),
+        "wrong type": ("val_data.npy", npy(np.zeros((21, 3, 20, 18, 2))), "float32 is needed"),
+        "too few labels": ("val_label.pkl", pickle.dumps((names[1:], labels[1:])), "20 clips"),
+        "negative label": ("val_label.pkl", pickle.dumps((names, [-1, *labels[1:]])), "the first class is 0"),
+        "label out of range": ("val_label.pkl", pickle.dumps((names, [9, *labels[1:]])), "classes 0 to 3"),
+        "code in a pickle": ("val_label.pkl", pickle.dumps(Evil(folder / "touched")), "val_label.pkl"),
+        "truncated labels": ("val_label.pkl", pickle.dumps(label)[:40], "val_label.pkl"),
+    }
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+BAD_DATA = ("empty data", "truncated data", "other data", "wrong shape", "wrong type", "too few labels", "negative label",
+            "label out of range", "code in a pickle", "truncated labels")  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_bad_data_is_one_line_and_nothing_is_written(small, tmp_path, capsys, case):
+    for file in small.glob("val_*"):
+        shutil.copy(file, tmp_path)
+    cases = bad_data(tmp_path)
+    assert set(cases) == set(BAD_DATA)
+    file, content, words = cases[case]
+    (tmp_path / file).write_bytes(content)
+    paths = f"data_path='{tmp_path}/val_data.npy',label_path='{tmp_path}/val_label.pkl'"
+    assert run(small, tmp_path / "out", "--test_feeder_args", paths) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and words in error
+    assert not (tmp_path / "out").exists() and not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("place", ["file/out", "/proc/out"])
+def test_a_work_dir_that_cannot_be_written(small, tmp_path, capsys, place):
     (tmp_path / "file").write_text("")
-    assert run(small, tmp_path / "file" / "out") == 2
-    assert "file" in capsys.readouterr().err
+    assert run(small, tmp_path / place) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and place in error
 
 
 def test_a_full_disk_ends_in_one_line(small, tmp_path, capsys):
