@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from feeder.memory import keep_freed_memory
 from net.graph import Graph
 from processor.evaluation import test
 from processor.training import Training
@@ -232,6 +233,7 @@ class Recognition:
             batch_sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=keep_freed_memory,
             pin_memory=self.devices.main.type == "cuda",
             generator=torch.Generator(),  # else it draws from torch's own, and a resumed epoch would differ
         ), batches

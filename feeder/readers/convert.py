@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from feeder.memory import keep_freed_memory
 from feeder.packed import PackedWriter
 from feeder.readers.clip import Clip, Listing
 from feeder.sequence import DataError, Sequence
@@ -56,6 +57,7 @@ def pack(
 
     read: makes a Sequence of a path; importable by name (a function of a module or a functools.partial of one).
     """
+    keep_freed_memory()
     started = time.perf_counter()
     job = _fingerprint(_spell(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
     with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job) as writer:
@@ -123,6 +125,7 @@ def write_label_names(out_folder: str | Path, names: list[str]) -> None:
 
 def _stand_by() -> None:
     """In a worker: leave Ctrl-C to the parent, and end when the parent ends, however that happens."""
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
