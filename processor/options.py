@@ -5,7 +5,9 @@ An option's name is also its key in a YAML config. Command line > config file > 
 
 from __future__ import annotations
 
-from torchlight.arguments import DictAction, Parser, str2bool
+from torchlight.arguments import DictAction, Parser, number, str2bool
+
+POSITIVE, NATURAL, NOT_NEGATIVE = number(int, 1), number(int, 0), number(float, 0)
 
 
 def recognition() -> Parser:
@@ -19,9 +21,11 @@ def recognition() -> Parser:
     group.add_argument("-w", "--work_dir", default="./work_dir/tmp", metavar="DIR", help="where all results go")
     group.add_argument("--phase", default="train", choices=["train", "test"])
     group.add_argument("--resume", action="store_true", help="go on from work_dir/checkpoint.pt")
-    group.add_argument("--seed", type=int, default=0, help="of all randomness; equal seeds, equal curves on one CPU")
     group.add_argument(
-        "--repeat", type=int, default=1, metavar="N", help="N runs with seeds from --seed on, and their mean"
+        "--seed", type=NATURAL, default=0, help="of all randomness; equal seeds, equal curves on one CPU"
+    )
+    group.add_argument(
+        "--repeat", type=POSITIVE, default=1, metavar="N", help="N runs with seeds from --seed on, and their mean"
     )
     group.add_argument(
         "--fold", type=int, nargs="+", default=[], metavar="K", help="a run for each; fills {fold} in paths"
@@ -41,7 +45,9 @@ def recognition() -> Parser:
     )
     group.add_argument("--compile", action="store_true", help="torch.compile the network for training")
     group.add_argument("--sync_bn", action="store_true", help="batch norm over all processes of a torchrun (GPUs)")
-    group.add_argument("--num_worker", type=int, metavar="N", help="data loader processes; default: as the cores allow")
+    group.add_argument(
+        "--num_worker", type=NATURAL, metavar="N", help="data loader processes; default: as the cores allow"
+    )
 
     group = parser.add_argument_group("data")
     group.add_argument(
@@ -49,8 +55,8 @@ def recognition() -> Parser:
     )
     group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training")
     group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing")
-    group.add_argument("--batch_size", type=int, default=256, metavar="N", help="training batch")
-    group.add_argument("--test_batch_size", type=int, default=256, metavar="N", help="test batch")
+    group.add_argument("--batch_size", type=POSITIVE, default=256, metavar="N", help="training batch")
+    group.add_argument("--test_batch_size", type=POSITIVE, default=256, metavar="N", help="test batch")
     group.add_argument("--label_names", metavar="TXT", help="class names, one a line")
 
     group = parser.add_argument_group("network")
@@ -62,33 +68,41 @@ def recognition() -> Parser:
     )
 
     group = parser.add_argument_group("optimisation")
-    group.add_argument("--num_epoch", type=int, default=80, metavar="N", help="stop training in this epoch")
+    group.add_argument("--num_epoch", type=POSITIVE, default=80, metavar="N", help="stop training in this epoch")
     group.add_argument(
-        "--start_epoch", type=int, default=0, metavar="N", help="number of the first epoch (see also --resume)"
+        "--start_epoch", type=NATURAL, default=0, metavar="N", help="number of the first epoch (see also --resume)"
     )
     group.add_argument("--optimizer", default="SGD", choices=["SGD", "Adam", "AdamW"])
-    group.add_argument("--base_lr", type=float, default=0.01, metavar="LR", help="learning rate before the schedule")
+    group.add_argument(
+        "--base_lr", type=NOT_NEGATIVE, default=0.01, metavar="LR", help="learning rate before the schedule"
+    )
     group.add_argument("--lr_schedule", default="step", choices=["step", "cosine"])
     group.add_argument(
-        "--step", type=int, nargs="+", default=[], metavar="EPOCH", help="epochs that divide the rate by ten"
+        "--step", type=NATURAL, nargs="+", default=[], metavar="EPOCH", help="epochs that divide the rate by ten"
     )
-    group.add_argument("--warm_up_epoch", type=float, default=0, metavar="N", help="epochs of linear warm-up")
+    group.add_argument("--warm_up_epoch", type=NOT_NEGATIVE, default=0, metavar="N", help="epochs of linear warm-up")
     group.add_argument("--nesterov", type=str2bool, default=True, metavar="BOOL", help="for SGD")
-    group.add_argument("--weight_decay", type=float, default=0.0001, metavar="W")
-    group.add_argument("--accumulate", type=int, default=1, metavar="N", help="batches whose gradients make one update")
+    group.add_argument("--weight_decay", type=NOT_NEGATIVE, default=0.0001, metavar="W")
     group.add_argument(
-        "--scale_lr", type=int, metavar="B", help="base_lr is meant for batches of B: scale it to the real one"
+        "--accumulate", type=POSITIVE, default=1, metavar="N", help="batches whose gradients make one update"
     )
-    group.add_argument("--label_smoothing", type=float, default=0.0, metavar="S")
     group.add_argument(
-        "--grad_clip", type=float, default=0.0, metavar="NORM", help="largest norm of the gradient; 0: any"
+        "--scale_lr", type=POSITIVE, metavar="B", help="base_lr is meant for batches of B: scale it to the real one"
+    )
+    group.add_argument("--label_smoothing", type=number(float, 0, 1), default=0.0, metavar="S")
+    group.add_argument(
+        "--grad_clip", type=NOT_NEGATIVE, default=0.0, metavar="NORM", help="largest norm of the gradient; 0: any"
     )
 
     group = parser.add_argument_group("reports")
-    group.add_argument("--log_interval", type=int, default=100, metavar="N", help="iterations between two log lines")
-    group.add_argument("--save_interval", type=int, default=10, metavar="N", help="epochs between two saved weights")
-    group.add_argument("--eval_interval", type=int, default=5, metavar="N", help="epochs between two evaluations")
-    group.add_argument("--show_topk", type=int, nargs="+", default=[1, 5], metavar="K", help="accuracies to print")
+    group.add_argument(
+        "--log_interval", type=POSITIVE, default=100, metavar="N", help="iterations between two log lines"
+    )
+    group.add_argument(
+        "--save_interval", type=POSITIVE, default=10, metavar="N", help="epochs between two saved weights"
+    )
+    group.add_argument("--eval_interval", type=POSITIVE, default=5, metavar="N", help="epochs between two evaluations")
+    group.add_argument("--show_topk", type=POSITIVE, nargs="+", default=[1, 5], metavar="K", help="accuracies to print")
     group.add_argument("--save_result", type=str2bool, default=False, metavar="BOOL", help="write test_result.pkl")
     group.add_argument("--save_log", type=str2bool, default=True, metavar="BOOL", help="write log.txt")
     group.add_argument("--print_log", type=str2bool, default=True, metavar="BOOL", help="print the log")
@@ -105,12 +119,14 @@ def benchmark() -> Parser:
         "Measure a network on this machine: ours against the plain formulation, feeder, memory, ceiling."
     )
     group = parser.add_argument_group("benchmark")
-    group.add_argument("--batch", type=int, default=8, metavar="N", help="clips that are run at once")
-    group.add_argument("--frames", type=int, metavar="T", help="frames of a clip; default: as in the config, or 300")
+    group.add_argument("--batch", type=POSITIVE, default=8, metavar="N", help="clips that are run at once")
     group.add_argument(
-        "--persons", type=int, metavar="M", help="persons of a clip; default: as in the config's data, or 2"
+        "--frames", type=POSITIVE, metavar="T", help="frames of a clip; default: as in the config, or 300"
     )
-    group.add_argument("--rounds", type=int, default=5, metavar="N", help="turns whose median is reported")
+    group.add_argument(
+        "--persons", type=POSITIVE, metavar="M", help="persons of a clip; default: as in the config's data, or 2"
+    )
+    group.add_argument("--rounds", type=POSITIVE, default=5, metavar="N", help="turns whose median is reported")
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")
     return parser

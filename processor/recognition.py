@@ -21,6 +21,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from feeder.memory import keep_freed_memory
+from feeder.sequence import DataError
 from net.graph import Graph
 from processor.evaluation import test
 from processor.training import Training
@@ -47,9 +48,15 @@ def run(arg: Namespace, argv: list[str]) -> None:
         check_paths(each)
     world = start(arg.use_gpu)
     results = []
-    for each in runs:
-        recognition = Recognition(each, argv, world)
-        results.append(Training(recognition).train() if arg.phase == "train" else test(recognition))
+    try:
+        for each in runs:
+            recognition = Recognition(each, argv, world)
+            results.append(Training(recognition).train() if arg.phase == "train" else test(recognition))
+    except torch.OutOfMemoryError as error:
+        line = "the GPU's memory is too small for this batch; try half of --batch_size with twice --accumulate"
+        raise UsageError(line) from error
+    except DataError as error:  # from a worker it comes with the worker's traceback
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix("feeder.sequence.DataError: ")) from error
     if len(runs) > 1 and world.chief:
         summarise(arg, runs, results)
     world.close()

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import difflib
 import importlib.util
@@ -52,6 +53,20 @@ def str2bool(text: str) -> bool:
     if text.lower() in ("no", "false", "f", "n", "0"):
         return False
     raise UsageError(f"{text!r} is neither true nor false")
+
+
+def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
+    """A type for add_argument: a whole number or a number, low <= x <= high."""
+    reach = f"from {low} to {high}" if high < float("inf") else f"of at least {low}"
+
+    def convert(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = kind(text)
+            if low <= value <= high:
+                return value
+        raise UsageError(f"{text!r} where {_KINDS[kind]} {reach} belongs")
+
+    return convert
 
 
 def parse_dict(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import pickle
 import re
@@ -259,6 +260,9 @@ BAD = {
     "weights that are not there": (["--weights", "models/none.pt"], "tools/get_models.sh"),
     "too few classes": (["--model_args", "num_class=3", "--label_names", os.devnull], "labels 0 to 3"),
     "layout of another skeleton": (["--model_args", "graph_args=dict(layout='ntu-rgb+d')"], "the network cannot take"),
+    "an empty batch": (["--batch_size", "0"], "'0' where a whole number of at least 1 belongs"),
+    "no number": (["--num_epoch", "many"], "'many' where a whole number"),
+    "a negative rate": (["--base_lr", "-1"], "'-1' where a number of at least 0 belongs"),
     "nothing to resume": (["--resume"], "checkpoint.pt does not exist"),
     "names of another data set": (["--label_names", "requirements.txt"], "names"),
 }
@@ -370,3 +374,28 @@ def test_folds_and_seeds_each_have_a_run_and_a_summary(small, tmp_path, capsys):
     assert same(*one)  # both folds are the same data here
     top1 = np.array([float(row["top1"]) for row in rows]).reshape(2, 2).mean(0)
     assert f"Top1: {top1.mean():.2f}% ± {top1.std(ddof=1):.2f} over 2 seeds, mean of 2 folds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_file_met_in_the_middle_is_one_line(tmp_path, capsys, workers):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    person = {"pose": [0.2, 0.4] * 18, "score": [0.9] * 18}
+    content = json.dumps({"data": [{"frame_index": 1, "skeleton": [person]}], "label": "x", "label_index": 0})
+    for i in range(8):
+        (clips / f"c{i}.json").write_text(content[:-30] if i == 5 else content)
+    (tmp_path / "labels.json").write_text(
+        json.dumps({f"c{i}": {"has_skeleton": True, "label_index": 0} for i in range(8)})
+    )
+    config = {
+        "feeder": "feeder.feeder_kinetics.Feeder_kinetics",
+        "train_feeder_args": {"data_path": str(clips), "label_path": str(tmp_path / "labels.json")},
+        "model": "net.st_gcn.Model",
+        "model_args": {"in_channels": 3, "num_class": 1, "graph_args": {"layout": "openpose"}, "blocks": [[4, 4]]},
+        "batch_size": 8,
+        "num_worker": workers,
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {clips}/c5.json: not valid JSON") and error.count("\n") == 1
