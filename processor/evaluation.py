@@ -6,7 +6,6 @@ import pickle
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,16 +13,14 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from processor.experiment import Experiment
 from torchlight import device, metrics
 from torchlight.arguments import UsageError
 from torchlight.workdir import atomic
 
-if TYPE_CHECKING:
-    from processor.recognition import Recognition
-
 
 @torch.no_grad()
-def evaluate(run: Recognition, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(run: Experiment, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
     """Scores (N, num_class) float32 and labels (N,) of every clip, in the feeder's order.
 
     The score of a clip is the network's output; of several samples of one clip, the logarithm of their mean softmax.
@@ -48,7 +45,7 @@ def evaluate(run: Recognition, loader: DataLoader) -> tuple[np.ndarray, np.ndarr
     return scores[order], labels[order]
 
 
-def inference_form(run: Recognition) -> tuple[torch.nn.Module, Callable]:
+def inference_form(run: Experiment) -> tuple[torch.nn.Module, Callable]:
     """What to evaluate with, and the context to do it in: the network's fused form if it has one."""
     network = run.network.to(run.devices.main).eval()
     if hasattr(network, "fuse"):
@@ -56,7 +53,7 @@ def inference_form(run: Recognition) -> tuple[torch.nn.Module, Callable]:
     return device.wrap(network, run.devices), run.precision.autocast
 
 
-def report(run: Recognition, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def report(run: Experiment, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Log and return loss and accuracies, in per cent."""
     loss = F.cross_entropy(torch.from_numpy(scores), torch.from_numpy(labels).long()).item()
     run.log(f"\tmean_loss: {loss:.4f}")
@@ -72,7 +69,7 @@ def report(run: Recognition, scores: np.ndarray, labels: np.ndarray) -> dict[str
     return result
 
 
-def test(run: Recognition) -> dict[str, float]:
+def test(run: Experiment) -> dict[str, float]:
     """Evaluate once and write the tables and pictures a person wants afterwards."""
     arg = run.arg
     run.log(f"Model:   {arg.model}.")
@@ -94,7 +91,7 @@ def test(run: Recognition) -> dict[str, float]:
     return result
 
 
-def save_result(run: Recognition, scores: np.ndarray) -> None:
+def save_result(run: Experiment, scores: np.ndarray) -> None:
     """test_result.pkl: {sample name: scores (num_class,) float32}."""
     feeder = run.feeders["test"]
     names = getattr(feeder, "sample_name", None)

@@ -130,3 +130,26 @@ def benchmark() -> Parser:
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")
     return parser
+
+
+def ensemble() -> Parser:
+    """`python main.py ensemble`: the scores that tests have saved, and how to weigh them."""
+    parser = Parser(
+        prog="main.py ensemble",
+        description="Fuse the saved scores of several networks: the weighted mean of their probabilities, by clip name.",
+    )
+    parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
+    parser.add_argument("-w", "--work_dir", default="./work_dir/ensemble", metavar="DIR", help="where all results go")
+    parser.add_argument("--results", nargs="+", default=[], metavar="PKL", help="test_result.pkl of every stream")
+    parser.add_argument("--weights", type=float, nargs="+", default=[], metavar="W", help="one a stream; default: equal")
+    parser.add_argument("--labels", metavar="PKL", help="..._label.pkl; default: as in the config beside the results")
+    parser.add_argument("--label_names", metavar="TXT", help="class names, one a line")
+    group = parser.add_argument_group("search")
+    group.add_argument("--search", action="store_true", help="look for the weights among 0, 1, 2, 3 on --search_on")
+    group.add_argument(
+        "--search_on", nargs="+", default=[], metavar="PKL", help="the same streams on clips held out of the training"
+    )
+    group.add_argument(
+        "--search_labels", metavar="PKL", help="their ..._label.pkl; default: as in the config beside them"
+    )
+    return parser

@@ -7,7 +7,6 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,12 +14,10 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from processor.evaluation import evaluate, report
+from processor.experiment import Experiment
 from torchlight import checkpoint, device, optim
 from torchlight.arguments import UsageError
 from torchlight.workdir import Stopwatch
-
-if TYPE_CHECKING:
-    from processor.recognition import Recognition
 
 STATE = ("epoch", "batch", "iteration", "best", "loss_sum", "seconds")  # what a checkpoint keeps of the progress
 
@@ -35,7 +32,7 @@ class Training:
         loss_sum, seconds: of the epoch so far.
     """
 
-    def __init__(self, run: Recognition):
+    def __init__(self, run: Experiment):
         self.run, arg = run, run.arg
         run.network.to(run.devices.main)
         if arg.sync_bn:
