@@ -34,13 +34,12 @@ MOST_STREAMS = 6  # of a search: 4 ** 6 combinations
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `ensemble`; see options.ensemble for arg."""
     check(arg)
-    arg.labels = arg.labels or beside(arg.results[0], "labels", "--labels")
     names, probability = read_results(arg.results)
+    arg.labels = arg.labels or labels_beside(arg.results[0], "--labels")
     labels = read_labels(arg.labels, names, arg.results[0], probability.shape[2])
     classes = read_class_names(arg.label_names, probability.shape[2])
     weights, lines = arg.weights or [1.0] * len(arg.results), []
     if arg.search:
-        arg.search_labels = arg.search_labels or beside(arg.search_on[0], "labels", "--search_labels")
         weights, lines = search_elsewhere(arg, names, probability.shape[2])
     fused = fuse(probability, weights)
 
@@ -102,14 +101,14 @@ def check(arg: Namespace) -> None:
 # ---- reading
 
 
-def beside(result: str, key: str, option: str) -> str:
-    """The label file of the run that wrote a result, from the config in its folder; relative to where we are."""
+def labels_beside(result: str, option: str) -> str:
+    """The label file of the test, or the fusion, that wrote a result: from the config in its folder."""
     for name in ("config_test.yaml", "config.yaml"):
         path = Path(result).with_name(name)
         if path.is_file():
             config = load_config(path)
             args = config.get("test_feeder_args")
-            label_path = config.get(key) or (args.get("label_path") if isinstance(args, dict) else None)
+            label_path = config.get("labels") or (args.get("label_path") if isinstance(args, dict) else None)
             if isinstance(label_path, str):
                 if not Path(label_path).is_file():
                     raise UsageError(f"{label_path}, the labels in {path}, does not exist; give {option}")
@@ -178,11 +177,10 @@ def read_class_names(path: str | None, num_class: int) -> list[str]:
 
 def same_names(path: str, here: Iterable[str], other: str, there: Iterable[str]) -> None:
     """DataError with the names that only one of two files has."""
-    lacks, extra = sorted(set(there) - set(here)), sorted(set(here) - set(there))
-    parts = [f"lacks {listed(lacks)} of {other}"] * bool(lacks) + [f"has {listed(extra)}, not in it"] * bool(extra)
+    lacks, more = sorted(set(there) - set(here)), sorted(set(here) - set(there))
+    parts = [f"lacks {listed(lacks)}"] * bool(lacks) + [f"has {listed(more)} more"] * bool(more)
     if parts:
-        parts[-1] = parts[-1].replace("not in it", "not in it" if lacks else f"not in {other}")
-        raise DataError(f"{path} {' and '.join(parts)}; results and labels must be of the same clips")
+        raise DataError(f"against {other}, {path} {' and '.join(parts)}; all files must be of the same clips")
 
 
 def listed(names: list[str]) -> str:
@@ -233,7 +231,10 @@ def search_elsewhere(arg: Namespace, names: list[str], num_class: int) -> tuple[
             "weights found on a set must not be reported on that same set"
         )
     if probability.shape[2] != num_class:
-        raise DataError(f"{arg.search_on[0]} has scores of {probability.shape[2]} classes, {arg.results[0]} {num_class}")
+        raise DataError(
+            f"{arg.search_on[0]} has scores of {probability.shape[2]} classes, {arg.results[0]} {num_class}"
+        )
+    arg.search_labels = arg.search_labels or labels_beside(arg.search_on[0], "--search_labels")
     labels = read_labels(arg.search_labels, held_out, arg.search_on[0], num_class)
     weights, found = search(probability, labels)
     equal = fuse(probability, [1.0] * len(weights))

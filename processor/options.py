@@ -141,7 +141,9 @@ def ensemble() -> Parser:
     parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
     parser.add_argument("-w", "--work_dir", default="./work_dir/ensemble", metavar="DIR", help="where all results go")
     parser.add_argument("--results", nargs="+", default=[], metavar="PKL", help="test_result.pkl of every stream")
-    parser.add_argument("--weights", type=float, nargs="+", default=[], metavar="W", help="one a stream; default: equal")
+    parser.add_argument(
+        "--weights", type=float, nargs="+", default=[], metavar="W", help="one a stream; default: equal"
+    )
     parser.add_argument("--labels", metavar="PKL", help="..._label.pkl; default: as in the config beside the results")
     parser.add_argument("--label_names", metavar="TXT", help="class names, one a line")
     group = parser.add_argument_group("search")
