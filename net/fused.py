@@ -39,12 +39,16 @@ class FusedSTGCN(nn.Module):
             scale, shift = batch_norm_affine(model.data_bn)  # (V * C)
             self.register_buffer("scale", scale.clone())
             self.register_buffer("shift", shift.clone())
-            self.blocks = nn.ModuleList(
-                FusedBlock(block, model.A * importance, dtype)
-                for block, importance in zip(model.st_gcn_networks, model.edge_importance)
-            )
+            self.blocks = nn.ModuleList(self.fold_blocks(model, dtype))
             self.register_buffer("class_weight", model.fcn.weight.flatten(1).clone())  # (num_class, C')
             self.register_buffer("class_bias", model.fcn.bias.clone())
+
+    @staticmethod
+    def fold_blocks(model: nn.Module, dtype: torch.dtype) -> list[nn.Module]:
+        return [
+            FusedBlock(block, model.A * importance, dtype)
+            for block, importance in zip(model.st_gcn_networks, model.edge_importance)
+        ]
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -126,6 +130,110 @@ class FusedBlock(nn.Module):
         elif self.residual:
             y += x
         return y.relu_()
+
+
+class FusedSTGCNPP(FusedSTGCN):
+    """`net.st_gcn_pp.Model` folded: the same logits and features, no gradients. Made by `Model.fuse`; see FusedSTGCN."""
+
+    @staticmethod
+    def fold_blocks(model: nn.Module, dtype: torch.dtype) -> list[nn.Module]:
+        return [FusedMultiBranchBlock(block, dtype) for block in model.blocks]
+
+
+class FusedMultiBranchBlock(nn.Module):
+    """`net.st_gcn_pp.Block` with constants in place of parameters.
+
+    A projected shortcut of the spatial unit is one more subset, in which every joint feeds itself: part of the same
+    matrix product. The batch norm after the six branches folds into those that end in a convolution.
+
+    Shape:
+        x (B, C, T, V) -> (B, C', ceil(T / stride), V).
+    """
+
+    def __init__(self, block: nn.Module, dtype: torch.dtype):
+        super().__init__()
+        gcn, tcn = block.gcn, block.tcn
+        A = gcn.A
+        K, V, _ = A.shape
+        *dilated, pooled, single = tcn.branches
+        self.width, self.stride = gcn.conv.out_channels // K, single.stride
+        self.widths = [branch.reduce.out_channels for branch in (*dilated, pooled)]
+
+        scale, shift = batch_norm_affine(gcn.bn)  # (C')
+        W = gcn.conv.weight.view(K, self.width, -1) * scale[:, None]  # (K, C', C)
+        bias = A.sum(1).T @ gcn.conv.bias.view(K, -1) * scale + shift  # (V, C')
+        self.shortcut = isinstance(gcn.shortcut, nn.Identity)
+        if not self.shortcut:
+            shortcut_W, shortcut_bias = fold(*gcn.shortcut)
+            A = torch.cat([A, torch.eye(V).to(A)[None]])
+            W = torch.cat([W, shortcut_W.flatten(1)[None]])
+            bias = bias + shortcut_bias
+            K += 1
+        gather = A.permute(2, 0, 1).reshape(1, V * K, V)
+        W = W.transpose(0, 1).reshape(self.width, -1, 1, 1)
+
+        reduce = [fold(branch.reduce, branch.bn) for branch in (*dilated, pooled)]
+        reduce_W, reduce_bias = (torch.cat(parts) for parts in zip(*reduce))
+        scale, shift = (part.split([*self.widths, single.out_channels]) for part in batch_norm_affine(tcn.merge.bn))
+        ends = [(branch.conv.weight, branch.conv.bias) for branch in dilated]
+        self.dilations = [branch.conv.dilation for branch in dilated]
+        for i, (conv_W, conv_bias) in enumerate(ends):
+            self.register_constant(f"conv{i}_W", conv_W * scale[i].view(-1, 1, 1, 1), dtype)
+            self.register_constant(f"conv{i}_bias", conv_bias * scale[i] + shift[i], dtype)
+        self.register_constant("pool_scale", scale[-2].view(-1, 1, 1), dtype)
+        self.register_constant("pool_shift", shift[-2].view(-1, 1, 1), dtype)
+        self.register_constant("single_W", single.weight * scale[-1].view(-1, 1, 1, 1), dtype)
+        self.register_constant("single_bias", single.bias * scale[-1] + shift[-1], dtype)
+
+        merge_W, merge_bias = fold(tcn.merge.conv, tcn.bn)
+        self.residual = block.residual is not None
+        residual_W = None
+        if isinstance(block.residual, nn.Sequential):
+            residual_W, residual_bias = fold(*block.residual)
+            merge_bias = merge_bias + residual_bias
+
+        self.register_constant("gather", gather, dtype)
+        self.register_constant("W", W, dtype)
+        self.register_buffer("bias", bias.to(dtype).T[:, None])  # (C', 1, V), channels last as what it is added to
+        self.register_constant("reduce_W", reduce_W, dtype)
+        self.register_constant("reduce_bias", reduce_bias, dtype)
+        self.register_constant("merge_W", merge_W, dtype)
+        self.register_constant("merge_bias", merge_bias, dtype)
+        self.register_constant("residual_W", residual_W, dtype)
+
+    def register_constant(self, name: str, value: Tensor | None, dtype: torch.dtype) -> None:
+        if value is not None:
+            layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
+            value = value.detach().to(dtype, copy=True).contiguous(memory_format=layout)
+        self.register_buffer(name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.temporal(self.spatial(x))
+        if self.residual_W is not None:
+            y += F.conv2d(x, self.residual_W, None, self.stride)
+        elif self.residual:
+            y += x
+        return y.relu_()
+
+    def spatial(self, x: Tensor) -> Tensor:
+        B, C, T, V = x.shape
+        y = x.permute(0, 2, 3, 1).reshape(B * T, V, C)
+        y = self.gather.expand(B * T, -1, -1).bmm(y)  # (B*T, V*K, C)
+        y = y.view(B * T, 1, V, -1).permute(0, 3, 1, 2)  # (B*T, K*C, 1, V), pictures of one row as in FusedBlock
+        y = F.conv2d(y, self.W).add_(self.bias)
+        y = y.permute(0, 2, 3, 1).reshape(B, T, V, -1).permute(0, 3, 1, 2)  # (B, C', T, V), channels last
+        return (y.add_(x) if self.shortcut else y).relu_()
+
+    def temporal(self, x: Tensor) -> Tensor:
+        *parts, pooled = F.conv2d(x, self.reduce_W, self.reduce_bias).relu_().split(self.widths, 1)
+        ends = []
+        for i, (part, dilation) in enumerate(zip(parts, self.dilations)):
+            W, bias = getattr(self, f"conv{i}_W"), getattr(self, f"conv{i}_bias")
+            ends.append(F.conv2d(part, W, bias, self.stride, (dilation[0], 0), dilation))
+        pooled = F.max_pool2d(pooled, (3, 1), self.stride, (1, 0))
+        ends.append(torch.addcmul(self.pool_shift, pooled, self.pool_scale))
+        ends.append(F.conv2d(x, self.single_W, self.single_bias, self.stride))
+        return F.conv2d(torch.cat(ends, 1).relu_(), self.merge_W, self.merge_bias)
 
 
 class FusedTCN(nn.Module):

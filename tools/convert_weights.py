@@ -1,0 +1,287 @@
+"""Bring checkpoints of ST-GCN and ST-GCN++ from PYSKL and MMAction2 here, or ours there.
+
+python tools/convert_weights.py j.pth models/st_gcn_pp.ntu-xsub.pt
+python tools/convert_weights.py --to pyskl models/mine.pt mine.pth
+
+Beside the weights comes a .yaml of the same name: `model` and `model_args` that fit them, for a config file. The graph
+is the file's own, for PYSKL's NTU skeleton has other bones at the hands than the layout of the same name here. Two
+things no weight tells: the layout, guessed from the number of joints, and the stride of a block, taken to be 2 where
+the block has a residual projection (block 0 has stride 1), as in every published configuration.
+
+Clips as PYSKL feeds them are (N, M, T, V, C), here (N, C, T, V, M); coordinates must be normalised as in training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import NamedTuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import torch
+import yaml
+from torch import Tensor
+
+from feeder.sequence import DataError
+from net import st_gcn, st_gcn_pp
+from tools.command import run
+from torchlight.arguments import UsageError
+from torchlight.checkpoint import read_weights
+from torchlight.workdir import atomic
+
+LAYOUTS = {13: "penn-action", 15: "sbu", 17: "coco", 18: "openpose", 20: "nw-ucla", 25: "ntu-rgb+d"}  # by joints
+
+# our name of a module or parameter, PYSKL's; {i} a block, {k} a branch
+ST_GCN = (
+    ("data_bn", "backbone.data_bn"),
+    ("st_gcn_networks.{i}.gcn.conv", "backbone.gcn.{i}.gcn.conv"),
+    ("st_gcn_networks.{i}.tcn.0", "backbone.gcn.{i}.gcn.bn"),
+    ("st_gcn_networks.{i}.tcn.2", "backbone.gcn.{i}.tcn.conv"),
+    ("st_gcn_networks.{i}.tcn.3", "backbone.gcn.{i}.tcn.bn"),
+    ("st_gcn_networks.{i}.residual.0", "backbone.gcn.{i}.residual.conv"),
+    ("st_gcn_networks.{i}.residual.1", "backbone.gcn.{i}.residual.bn"),
+    ("edge_importance.{i}", "backbone.gcn.{i}.gcn.PA"),
+    ("A.{i}", "backbone.gcn.{i}.gcn.A"),  # ours is a single A: see share_graph and repeat_graph
+    ("fcn", "cls_head.fc_cls"),
+)
+ST_GCN_PP = (
+    ("data_bn", "backbone.data_bn"),
+    ("blocks.{i}.gcn.A", "backbone.gcn.{i}.gcn.A"),
+    ("blocks.{i}.gcn.conv", "backbone.gcn.{i}.gcn.conv"),
+    ("blocks.{i}.gcn.bn", "backbone.gcn.{i}.gcn.bn"),
+    ("blocks.{i}.gcn.shortcut.conv", "backbone.gcn.{i}.gcn.down.0"),
+    ("blocks.{i}.gcn.shortcut.bn", "backbone.gcn.{i}.gcn.down.1"),
+    ("blocks.{i}.tcn.branches.{k}.reduce", "backbone.gcn.{i}.tcn.branches.{k}.0"),
+    ("blocks.{i}.tcn.branches.{k}.bn", "backbone.gcn.{i}.tcn.branches.{k}.1"),
+    ("blocks.{i}.tcn.branches.{k}.conv", "backbone.gcn.{i}.tcn.branches.{k}.3.conv"),
+    ("blocks.{i}.tcn.branches.{k}", "backbone.gcn.{i}.tcn.branches.{k}"),  # the one without members
+    ("blocks.{i}.tcn.merge.bn", "backbone.gcn.{i}.tcn.transform.0"),
+    ("blocks.{i}.tcn.merge.conv", "backbone.gcn.{i}.tcn.transform.2"),
+    ("blocks.{i}.tcn.bn", "backbone.gcn.{i}.tcn.bn"),
+    ("blocks.{i}.residual.conv", "backbone.gcn.{i}.residual.conv"),
+    ("blocks.{i}.residual.bn", "backbone.gcn.{i}.residual.bn"),
+    ("fcn", "cls_head.fc_cls"),
+)
+LEAF = r"(?P<leaf>(\.(weight|bias|running_mean|running_var|num_batches_tracked))?)"
+
+Weights = Mapping[str, Tensor]
+
+
+class Network(NamedTuple):
+    model: str  # as in a config file
+    module: ModuleType
+    rules: tuple[tuple[str, str], ...]
+    block: str  # what precedes the number of a block
+
+
+NETWORKS = (
+    Network("net.st_gcn.Model", st_gcn, ST_GCN, "st_gcn_networks."),
+    Network("net.st_gcn_pp.Model", st_gcn_pp, ST_GCN_PP, "blocks."),
+)
+
+
+def main() -> None:
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("checkpoint", type=Path, metavar="IN", help="file of torch.save: weights, or a dict that holds them")
+    p.add_argument("out", type=Path, metavar="OUT", help="file to write; with --to here also OUT.yaml")
+    p.add_argument("--to", choices=("here", "pyskl", "mmaction2"), default="here", help="whose names (default: here)")
+    arg = p.parse_args()
+    settings = arg.out.parent / f"{arg.out.stem}.yaml"
+    if arg.checkpoint.resolve() in (arg.out.resolve(), settings.resolve()) or arg.out == settings:
+        raise DataError(f"{arg.out}: choose a name that is neither IN's nor that of a .yaml")
+    try:
+        weights = read_weights(arg.checkpoint)
+    except UsageError as error:
+        raise DataError(str(error)) from None
+
+    if arg.to != "here":
+        network, weights = to_pyskl(weights, arg.checkpoint)
+        if arg.to == "mmaction2":
+            weights = OrderedDict((key.replace("cls_head.fc_cls.", "cls_head.fc."), weights[key]) for key in weights)
+        write(arg.out, {"meta": {}, "state_dict": weights})
+        print(f"{arg.out}: {network.model}, {len(weights)} weights by the names of {arg.to}")
+        return
+
+    network, weights, model_args = from_pyskl(weights, arg.checkpoint)
+    text = yaml.safe_dump({"model": network.model, "model_args": model_args}, sort_keys=False, default_flow_style=None)
+    write(arg.out, weights)
+    with atomic(settings, "w") as file:
+        file.write(f"# fits {arg.out.name}\n{text}")
+    print(text, end="")
+    if "layout" not in model_args["graph_args"]:
+        joints = weights["data_bn.weight"].numel() // model_args["in_channels"]
+        print(f"no layout is known for {joints} joints: fill in model_args.graph_args.layout in {settings}")
+    print(f"{arg.out}: {len(weights)} weights; {settings}: model and model_args")
+
+
+def write(path: Path, content: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as file:
+        torch.save(content, file)
+
+
+def from_pyskl(weights: Weights, source: object) -> tuple[Network, OrderedDict[str, Tensor], dict]:
+    """The network, its weights by our names, and its arguments; graph_args lacks the layout if it is not known.
+
+    Args:
+        weights: by PYSKL's names or MMAction2's, which differ in the head.
+        source: what to call them in an error.
+
+    Raises:
+        DataError: a weight with an unknown name, or of another shape than the others require.
+    """
+    weights = OrderedDict(
+        (re.sub(r"^cls_head\.fc\.", "cls_head.fc_cls.", key.removeprefix("module.")), value)
+        for key, value in weights.items()
+    )
+    if not any(key.startswith("backbone.gcn.") for key in weights):
+        raise DataError(f"{source}: no weight begins with backbone.gcn.; a checkpoint of PYSKL or MMAction2 is needed")
+    network = NETWORKS[any(".tcn.branches." in key for key in weights)]
+    weights = rename(weights, [(theirs, ours) for ours, theirs in network.rules], source)
+    if network.module is st_gcn:
+        weights = share_graph(weights, source)
+        head_to_conv(weights)
+    return network, weights, describe(network, weights, source)
+
+
+def to_pyskl(weights: Weights, source: object) -> tuple[Network, OrderedDict[str, Tensor]]:
+    """The network and its weights by PYSKL's names; DataError as from_pyskl."""
+    weights = OrderedDict((key.removeprefix("module."), value) for key, value in weights.items())
+    for network in NETWORKS:
+        if any(key.startswith(network.block) for key in weights):
+            break
+    else:
+        starts = " or ".join(network.block for network in NETWORKS)
+        raise DataError(f"{source}: no weight begins with {starts}; weights of net.st_gcn or net.st_gcn_pp are needed")
+    describe(network, weights, source)
+    if network.module is st_gcn:
+        weights = repeat_graph(weights)
+        weights["fcn.weight"] = weights["fcn.weight"].flatten(1)
+    return network, rename(weights, network.rules, source)
+
+
+def rename(weights: Weights, rules: list[tuple[str, str]], source: object) -> OrderedDict[str, Tensor]:
+    patterns = []
+    for old, new in rules:
+        pattern = re.escape(old).replace(r"\{i\}", r"(?P<i>\d+)").replace(r"\{k\}", r"(?P<k>\d+)", 1)
+        patterns.append((re.compile(pattern + LEAF), new))
+    renamed = OrderedDict()
+    for key, value in weights.items():
+        for pattern, new in patterns:
+            if match := pattern.fullmatch(key):
+                renamed[new.format(**match.groupdict()) + match["leaf"]] = value
+                break
+        else:
+            raise DataError(f"{source}: weight {key} belongs neither to ST-GCN nor to ST-GCN++")
+    return renamed
+
+
+def share_graph(weights: Weights, source: object) -> OrderedDict[str, Tensor]:
+    """ST-GCN there has a copy of A in every block (`A.i` after renaming), here one `A`."""
+    blocks = range(count_blocks(weights, "st_gcn_networks."))
+    copies = {f"A.{i}": weights[f"A.{i}"] for i in blocks if f"A.{i}" in weights}
+    if len(copies) < max(1, len(blocks)):
+        raise DataError(f"{source}: not the whole of net.st_gcn.Model: {len(blocks)} blocks but {len(copies)} graphs A")
+    for key, A in copies.items():
+        if not torch.equal(A, copies["A.0"]):
+            raise DataError(f"{source}: A of block {key[2:]} differs from that of block 0; net.st_gcn has one for all")
+    rest = [(key, value) for key, value in weights.items() if key not in copies]
+    return OrderedDict([("A", copies["A.0"]), *rest])
+
+
+def repeat_graph(weights: Weights) -> OrderedDict[str, Tensor]:
+    blocks = count_blocks(weights, "st_gcn_networks.")
+    copies = [(f"A.{i}", weights["A"].clone()) for i in range(blocks)]
+    return OrderedDict([*copies, *((key, value) for key, value in weights.items() if key != "A")])
+
+
+def head_to_conv(weights: dict[str, Tensor]) -> None:
+    """The head of net.st_gcn is a 1x1 convolution, PYSKL's a linear layer."""
+    weight = weights.get("fcn.weight")
+    if weight is not None and weight.dim() == 2:
+        weights["fcn.weight"] = weight[:, :, None, None]
+
+
+def count_blocks(weights: Weights, prefix: str) -> int:
+    return len({key.removeprefix(prefix).split(".")[0] for key in weights if key.startswith(prefix)})
+
+
+def describe(network: Network, weights: Weights, source: object) -> dict:
+    """The arguments of the network that has these weights, by our names; DataError if none has.
+
+    graph_args lacks the layout where none is known for the number of joints.
+    """
+    plus = network.module is st_gcn_pp
+    blocks = []
+    try:
+        subsets, joints, _ = weights[f"{network.block}0.gcn.A" if plus else "A"].shape
+        in_channels = weights[f"{network.block}0.gcn.conv.weight"].shape[1]
+        num_class = weights["fcn.weight"].shape[0]
+        kernel = 9 if plus else weights["st_gcn_networks.0.tcn.2.weight"].shape[2]
+        for i in range(count_blocks(weights, network.block)):
+            width = weights[f"{network.block}{i}.gcn.conv.weight"].shape[0] // subsets
+            projected = f"{network.block}{i}.residual.{'conv' if plus else '0'}.weight" in weights
+            blocks.append([width, 2 if projected else 1])
+    except KeyError as error:
+        raise DataError(f"{source}: not the whole of {network.model}: lacks {error.args[0]} (its name here)") from None
+    except (ValueError, IndexError, ZeroDivisionError):
+        raise DataError(
+            f"{source}: not {network.model}: a weight of block 0 or of the head has another shape"
+        ) from None
+
+    graph_args = {"layout": LAYOUTS[joints]} if joints in LAYOUTS else {}
+    graph_args |= graph_of(subsets)
+    model_args = {"in_channels": in_channels, "num_class": num_class, "graph_args": graph_args}
+    if not plus:
+        model_args["edge_importance_weighting"] = any(key.startswith("edge_importance.") for key in weights)
+        if kernel != 9:
+            model_args["temporal_kernel_size"] = kernel
+    if blocks != [list(block) for block in st_gcn.BLOCKS]:
+        model_args["blocks"] = blocks
+    check(network, weights, model_args, joints, source)
+    return model_args
+
+
+def graph_of(subsets: int) -> dict:
+    """Arguments of net.graph.Graph for K subsets; only their number matters, A comes with the weights."""
+    if subsets == 1:
+        return {"strategy": "uniform"}
+    if subsets % 2:
+        hop, graph_args = subsets // 2, {"strategy": "spatial"}
+    else:
+        hop, graph_args = subsets - 1, {"strategy": "distance"}
+    return graph_args if hop == 1 else {**graph_args, "max_hop": hop}
+
+
+def check(network: Network, weights: Weights, model_args: dict, joints: int, source: object) -> None:
+    """DataError unless the network of these arguments has exactly these weights."""
+    try:
+        with TemporaryDirectory() as folder:  # any skeleton of so many joints will do
+            layout = Path(folder) / "star.yaml"
+            names = [f"joint {v}" for v in range(joints)]
+            star = {"name": "star", "joints": names, "bones": [[name, names[0]] for name in names[1:]]}
+            layout.write_text(yaml.safe_dump({**star, "centre": names[0]}))
+            graph_args = {**model_args["graph_args"], "layout": str(layout)}
+            own = network.module.Model(**{**model_args, "graph_args": graph_args}).state_dict()
+    except ValueError as error:
+        raise DataError(f"{source}: not {network.model}: {error}") from None
+    missing = [key for key in own if key not in weights and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in weights if key not in own]
+    if missing or unexpected:
+        what = f"lacks {missing[0]} (its name here)" if missing else f"has {unexpected[0]} besides"
+        raise DataError(f"{source}: not {network.model}: {what}")
+    for key, value in weights.items():
+        if value.shape != own[key].shape:
+            shapes = f"{tuple(value.shape)}, expected {tuple(own[key].shape)}"
+            raise DataError(f"{source}: not {network.model}: shape of {key} (its name here) is {shapes}")
+
+
+if __name__ == "__main__":
+    run(main)
