@@ -67,11 +67,8 @@ def start(use_gpu: bool) -> World:
     cuda = use_gpu and torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    distributed.init_process_group("nccl" if cuda else "gloo")
-    return World(
-        distributed.get_rank(),
-        distributed.get_world_size(),
-        int(os.environ["LOCAL_RANK"]),
-        int(os.environ.get("LOCAL_WORLD_SIZE", 1)),
-        int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0,
-    )
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+    store, rank, size = next(distributed.rendezvous("env://"))
+    store = distributed.PrefixStore(f"restart {restarts}", store)  # else they may find the addresses of those that died
+    distributed.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
+    return World(rank, size, int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", 1)), restarts > 0)
