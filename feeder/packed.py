@@ -240,7 +240,7 @@ def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True
     """Open a packed data set; with mmap the data stay on disk until they are looked at. Raises DataError."""
     data_path, label_path = Path(data_path), Path(label_path)
     data = _read_data(data_path, mmap)
-    name, label = _read_label(label_path)
+    name, label = read_label(label_path)
     if len(name) != len(data):
         raise DataError(
             f"{label_path} names {len(name)} clips but {data_path} holds {len(data)}; the two are not of one run, "
@@ -309,7 +309,8 @@ def _read_data(path: Path, mmap: bool) -> np.ndarray:
     return data
 
 
-def _read_label(path: Path) -> tuple[list[str], list[int]]:
+def read_label(path: Path) -> tuple[list[str], list[int]]:
+    """The names and labels of a `*_label.pkl`, checked."""
     content = load_pickle(path, _remedy(path))
     if not isinstance(content, (tuple, list)) or len(content) != 2:
         raise DataError(f"{path} is not a pair (names, labels); {_remedy(path)}")

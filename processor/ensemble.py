@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from feeder.packed import _read_label, load_pickle
+from feeder.packed import load_pickle, read_label
 from feeder.sequence import DataError
 from torchlight import metrics
 from torchlight.arguments import UsageError, load_config
@@ -37,7 +37,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     names, probability = read_results(arg.results)
     arg.labels = arg.labels or labels_beside(arg.results[0], "--labels")
     labels = read_labels(arg.labels, names, arg.results[0], probability.shape[2])
-    classes = read_class_names(arg.label_names, probability.shape[2])
+    classes = metrics.read_names(arg.label_names, probability.shape[2])
     weights, lines = arg.weights or [1.0] * len(arg.results), []
     if arg.search:
         weights, lines = search_elsewhere(arg, names, probability.shape[2])
@@ -153,26 +153,12 @@ def read_result(path: str) -> dict[str, np.ndarray]:
 
 def read_labels(path: str, names: list[str], result: str, num_class: int) -> np.ndarray:
     """(N,) the label of every name, which are just those of the label file."""
-    label = dict(zip(*_read_label(Path(path))))
+    label = dict(zip(*read_label(Path(path))))
     same_names(result, names, path, label)
     labels = np.array([label[name] for name in names], np.int64)
     if labels.max() >= num_class:
         raise DataError(f"{path} has the label {labels.max()}, {result} the classes 0 to {num_class - 1}")
     return labels
-
-
-def read_class_names(path: str | None, num_class: int) -> list[str]:
-    """Class names from a text file, one a line; the numbers of the classes where there is none."""
-    if path is None:
-        return [str(c) for c in range(num_class)]
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"--label_names: {path} is not a text file") from None
-    names = [line.strip() for line in lines if line.strip()]
-    if len(names) != num_class:
-        raise UsageError(f"--label_names: {path} has {len(names)} names, the results {num_class} classes")
-    return names
 
 
 def same_names(path: str, here: Iterable[str], other: str, there: Iterable[str]) -> None:

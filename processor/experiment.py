@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from feeder.memory import keep_freed_memory
 from net.graph import Graph
-from torchlight import checkpoint, device
+from torchlight import checkpoint, device, metrics
 from torchlight.arguments import UsageError, build, check_arguments
 from torchlight.batches import Batches
 from torchlight.distributed import World
@@ -47,16 +47,6 @@ def check_paths(arg: Namespace) -> None:
             raise UsageError(f"{key}: {Path(path).absolute()} does not exist{remedy}")
 
 
-def read_label_names(path: str | None, num_class: int) -> list[str]:
-    """Class names from a text file, one a line; the numbers of the classes where there is none."""
-    if path is None:
-        return [str(c) for c in range(num_class)]
-    names = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
-    if len(names) != num_class:
-        raise UsageError(f"label_names: {path} has {len(names)} names, the network {num_class} classes")
-    return names
-
-
 class Experiment:
     """Everything a run needs, built and checked: devices, feeders, network, work folder."""
 
@@ -74,7 +64,7 @@ class Experiment:
         torch.manual_seed(arg.seed)
         self.network = build(arg.model, arg.model_args, "model_args")
         self.num_class = self.check_data()
-        self.names = read_label_names(arg.label_names, self.num_class)
+        self.names = metrics.read_names(arg.label_names, self.num_class)
         lines, details = [], []  # for the log, which does not exist yet
         if arg.weights:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)
@@ -105,6 +95,8 @@ class Experiment:
         wanted = {"train": arg.train_feeder_args} if arg.phase == "train" else {}
         if arg.test_feeder_args or arg.phase == "test":
             wanted["test"] = arg.test_feeder_args
+        for args in wanted.values():
+            args |= {"stream": arg.stream} if arg.stream else {}
         return {
             part: build(
                 arg.feeder, args, f"{part}_feeder_args", **({"debug": True} if arg.debug else {}), seed=arg.seed

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from torchlight.arguments import UsageError
 from torchlight.workdir import atomic
 
 
@@ -145,6 +146,20 @@ def draw_confusion(path: str | Path, matrix: np.ndarray, names: Sequence[str] | 
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color="w" if dark else "k")
     with atomic(path) as file:
         figure.savefig(file, format="png", bbox_inches="tight")
+
+
+def read_names(path: str | None, num_class: int) -> list[str]:
+    """Class names from a text file, one a line; the numbers of the classes where there is none. Raises UsageError."""
+    if path is None:
+        return [str(c) for c in range(num_class)]
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"label_names: {path} is not a text file") from None
+    names = [line.strip() for line in lines if line.strip()]
+    if len(names) != num_class:
+        raise UsageError(f"label_names: {path} has {len(names)} names where there are {num_class} classes")
+    return names
 
 
 def _checked_names(names: Sequence[str] | None, num_class: int) -> list[str]:

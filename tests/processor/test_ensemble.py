@@ -331,7 +331,7 @@ def test_wrong_labels_are_refused(made, monkeypatch, capsys, content, words):
         ("--results gone.pkl a/test_result.pkl", "gone.pkl does not exist"),
         ("--labels gone.pkl", "gone.pkl does not exist"),
         ("--label_names gone.txt", "gone.txt"),
-        ("--label_names two.txt", "2 names, the results 7 classes"),
+        ("--label_names two.txt", "2 names where there are 7 classes"),
         ("--label_names a/test_result.pkl", "not a text file"),
         ("-w a", "holds one of the streams"),
         ("--search", "needs --search_on"),

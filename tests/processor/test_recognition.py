@@ -399,3 +399,11 @@ def test_a_broken_file_met_in_the_middle_is_one_line(tmp_path, capsys, workers):
     assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: {clips}/c5.json: not valid JSON") and error.count("\n") == 1
+
+
+def test_a_stream_is_chosen_for_both_feeders(small, tmp_path, capsys):
+    bones = ["--stream", "bone", "--num_epoch", 1, "--train_feeder_args", "dimension=2,layout='openpose'"]
+    assert run(small, tmp_path / "out", *bones) == 2
+    assert "need dimension" in capsys.readouterr().err  # the test feeder was not told
+    assert run(small, tmp_path / "out", *bones, "--test_feeder_args", "dimension=2,layout='openpose'") == 0
+    assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["test_feeder_args"]["stream"] == "bone"
