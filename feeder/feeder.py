@@ -14,6 +14,7 @@ from feeder.skeleton import load_skeleton
 from feeder.streams import STREAMS, stream
 
 DEBUG_CLIPS = 100
+VIEW_JOINTS = (("spine_base", "hip_centre"), ("spine_middle", "spine"), ("right_shoulder",), ("left_shoulder",))
 CHUNK = 16  # clips transformed at once: larger arrays the system takes back and hands out anew each time, page by page
 
 
@@ -37,6 +38,8 @@ class Feeder:
         num_clips: samples of a clip at test, their scores to be averaged; needs uniform_sample.
         random_crop: with uniform_sample, the smallest fraction of the clip that is sampled, e.g. 0.75.
         centre: clips around their own mean in units of their own size, isotropic.
+        face_view: 3-D clips turned so that person 1 first stands upright and faces the same way; needs a layout that
+            names hip, spine and shoulders.
         mirror: left and right changed over in every second clip; needs a layout.
         random_rotate: largest angle in rad (in the plane, or about each axis).
         random_scale: largest relative change of each axis, e.g. 0.15.
@@ -66,6 +69,7 @@ class Feeder:
         num_clips: int = 1,
         random_crop: float = 1.0,
         centre: bool = False,
+        face_view: bool = False,
         mirror: bool = False,
         random_rotate: float = 0.0,
         random_scale: float = 0.0,
@@ -81,6 +85,7 @@ class Feeder:
             num_clips,
             random_crop,
         )
+        self.face_view = face_view
         self.centre, self.mirror, self.random_rotate, self.random_scale = centre, mirror, random_rotate, random_scale
         self.stream, self.dimension, self.seed = stream, dimension, seed
         self.skeleton = load_skeleton(layout) if layout else None
@@ -159,6 +164,8 @@ class Feeder:
             batch = transforms.normalize(batch, self.mean, self.std)
         if self.random_shift:
             batch = transforms.random_shift(batch, chance)
+        if self.face_view:
+            batch = transforms.face_view(batch, self._view_joints)
         if self.centre:
             batch = transforms.centre(
                 transforms.to_isotropic(batch, aspect) if self.dimension == 2 else batch, self.dimension
@@ -186,6 +193,12 @@ class Feeder:
     def _parents(self) -> np.ndarray | None:
         return self.skeleton.parents if self.skeleton else None
 
+    @property
+    def _view_joints(self) -> tuple[int, ...]:
+        """Hip, spine, right shoulder, left shoulder of the layout."""
+        names = self.skeleton.joints
+        return tuple(next(names.index(name) for name in choices if name in names) for choices in VIEW_JOINTS)
+
     # ---- what does not go together
 
     def _check_options(self) -> None:
@@ -193,6 +206,10 @@ class Feeder:
             if not condition:
                 raise DataError(line)
 
+        require(
+            not self.face_view or (self.dimension == 3 and self.skeleton and self._can_face()),
+            "face_view needs dimension: 3 and a layout with a hip centre, a spine and two shoulders, e.g. layout: ntu-rgb+d",
+        )
         geometric = self.centre or self.random_rotate or self.random_scale or self.stream != "joint"
         require(
             self.window_size == -1 or self.window_size > 0, f"window_size {self.window_size} is neither -1 nor positive"
@@ -224,6 +241,9 @@ class Feeder:
             self.skeleton is not None or not (self.mirror or self.stream.startswith("bone")),
             "mirror and bone streams need the skeleton's layout, e.g. layout: openpose",
         )
+
+    def _can_face(self) -> bool:
+        return all(any(name in self.skeleton.joints for name in choices) for choices in VIEW_JOINTS)
 
     def _check_joints(self) -> None:
         joints = self._read(np.array([0]))[0].shape[2]

@@ -125,6 +125,41 @@ def centre(batch: np.ndarray, dimension: int) -> np.ndarray:
     return out
 
 
+def face_view(batch: np.ndarray, joints: tuple[int, int, int, int]) -> np.ndarray:
+    """Bodies in 3-D where and how person 1 stands in his first frame: the spine at the origin, upright along z, his right
+    shoulder to left shoulder along x. (PYSKL's `pre_normalize_3d`.)
+
+    Args:
+        joints: hip, spine, right shoulder, left shoulder; the numbers 0, 1, 8, 4 in NTU RGB+D.
+
+    A clip whose first frame lacks one of the four is taken as it comes: moved, if the spine is there, and not turned.
+    """
+    out = batch.copy()
+    mask = present(batch)
+    for clip, seen in zip(out, mask[:, 0]):
+        there = seen[:, list(joints), 0]  # (T, 4) of person 1
+        begin = there.any(1).argmax()  # his first frame
+        hip, spine, right, left = clip[:, begin, list(joints), 0].T.astype(np.float64)
+        if there[begin, 1]:
+            clip -= spine.astype(np.float32)[:, None, None, None]
+        if there[begin].all():
+            turn = turn_onto(left - right, spine - hip)
+            clip[:] = np.einsum("dc,ctvm->dtvm", turn.astype(np.float32), clip)
+    out *= mask
+    out[:, :1][mask & ~present(out)] = 1e-6  # the spine itself, now at 0, 0, 0: seen, not missing
+    return out
+
+
+def turn_onto(x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """The rotation (3, 3) that puts the direction z onto the third axis and the part of x across it onto the first."""
+    z = z / max(np.linalg.norm(z), 1e-9)
+    x = x - z * (x @ z)
+    if np.linalg.norm(x) < 1e-6 or np.linalg.norm(z) < 0.5:
+        return np.eye(3)
+    x = x / np.linalg.norm(x)
+    return np.array([x, np.cross(z, x), z])
+
+
 def mirror(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
     """Left and right changed over in every second clip: x negated, paired joints swapped. `flip`: Skeleton.flip, (V,)."""
     out = batch.copy()

@@ -158,6 +158,7 @@ def test_centre_uses_the_frame_size_beside_the_data(packed):
         ({"mirror": True}, "need the skeleton's layout"),
         ({"centre": True}, "need dimension"),
         ({"layout": "ntu-rgb+d"}, "18 joints"),
+        ({"face_view": True, "dimension": 3, "layout": "openpose"}, "face_view needs"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(packed, options, words):

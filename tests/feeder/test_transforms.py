@@ -26,6 +26,7 @@ def chance(N, seed=0):
 
 FLIP = load_skeleton("openpose").flip
 IN_PLACE = {  # transforms that keep every joint in its frame
+    "face_view": lambda b: transforms.face_view(b, (8, 1, 2, 5)),
     "centre 2-D": lambda b: transforms.centre(b, 2),
     "centre 3-D": lambda b: transforms.centre(b, 3),
     "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, chance(len(b))),
@@ -192,3 +193,33 @@ def test_random_move_equals_the_frame_by_frame_algorithm(aspect):
     ends = np.stack([draws.choice(c, (2,)) for c in candidates], 1)  # (N, 4, 2): angle, scale, x, y at both ends
     want = np.stack([plain_random_move(clip, aspect, own) for clip, own in zip(batch, ends)])
     np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_face_view_stands_person_1_upright_facing_one_way():
+    hip, spine, right, left = joints = (8, 1, 2, 5)
+    batch = clips(7, missing=0)
+    out = transforms.face_view(batch, joints)
+    for clip, before in zip(out, batch):
+        np.testing.assert_allclose(clip[:, 0, spine, 0], 0, atol=2e-6)
+        up, across = clip[:, 0, spine, 0] - clip[:, 0, hip, 0], clip[:, 0, left, 0] - clip[:, 0, right, 0]
+        np.testing.assert_allclose(up[:2], 0, atol=1e-5)
+        assert up[2] > 0 and across[0] > 0 and abs(across[1]) < 1e-5
+        bones = [c[:, :, 3] - c[:, :, 4] for c in (clip, before)]  # lengths and handedness stay
+        np.testing.assert_allclose(np.linalg.norm(bones[0], axis=0), np.linalg.norm(bones[1], axis=0), atol=1e-4)
+    turns = [transforms.turn_onto(*np.random.default_rng(i).normal(size=(2, 3))) for i in range(20)]
+    np.testing.assert_allclose([np.linalg.det(turn) for turn in turns], 1)
+    assert (transforms.present(out) == transforms.present(batch)).all()
+
+
+def test_face_view_does_not_depend_on_the_camera():
+    batch, joints = clips(8, missing=0), (8, 1, 2, 5)
+    turned = np.einsum("dc,nctvm->ndtvm", transforms.rotation_matrix(0.5, -1.0, 0.3), batch) + np.float32(2)
+    turned = (turned * transforms.present(batch)).astype(np.float32)
+    one, two = transforms.face_view(batch, joints), transforms.face_view(turned, joints)
+    np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+def test_face_view_takes_a_clip_without_a_spine_as_it_comes():
+    batch = clips(9, missing=0)
+    batch[1, :, 0, 1, 0] = 0
+    np.testing.assert_array_equal(transforms.face_view(batch, (8, 1, 2, 5))[1], batch[1])
