@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TILE_BYTES = (
-    4 << 20
-)  # of one activation, on a CPU: small for its caches, and a long batch needs no more memory than a tile
+from net.pool import mean_over_persons
+
+TILE_BYTES = 4 << 20  # of one activation, on a CPU: a long batch then needs no more memory than a tile
 
 
 class FusedSTGCN(nn.Module):
@@ -34,7 +34,7 @@ class FusedSTGCN(nn.Module):
 
     def __init__(self, model: nn.Module, dtype: torch.dtype = torch.float32):
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.masked_pool = dtype, model.masked_pool
         with torch.no_grad():
             scale, shift = batch_norm_affine(model.data_bn)  # (V * C)
             self.register_buffer("scale", scale.clone())
@@ -52,9 +52,9 @@ class FusedSTGCN(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        N = x.shape[0]
-        x = torch.cat([tile.mean((2, 3), dtype=self.scale.dtype) for tile in self.tiles(x)])  # (N*M, C')
-        return F.linear(x.unflatten(0, (N, -1)).mean(1), self.class_weight, self.class_bias)
+        person = torch.cat([tile.mean((2, 3), dtype=self.scale.dtype) for tile in self.tiles(x)])  # (N*M, C')
+        x = mean_over_persons(person.unflatten(0, (x.shape[0], -1)), x, self.masked_pool)  # (N, C')
+        return F.linear(x, self.class_weight, self.class_bias)
 
     @torch.no_grad()
     def extract_feature(self, x: Tensor) -> tuple[Tensor, Tensor]:

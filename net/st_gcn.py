@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from net.fused import FusedSTGCN
 from net.graph import Graph
+from net.pool import mean_over_persons
 
 # [channels, temporal stride] of each block, section 4 of the paper
 BLOCKS = ((64, 1), (64, 1), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (256, 2), (256, 1), (256, 1))
@@ -38,6 +39,7 @@ class Model(nn.Module):
         dropout: probability, after each temporal convolution but the first.
         temporal_kernel_size: frames that a temporal convolution sees; odd.
         blocks: [channels, stride] of each block; default the ten of the paper.
+        masked_pool: average over the persons who appear in a clip, leaving out the empty rows; the original counts them in.
 
     Shape:
         x (N, C, T, V, M) -> logits (N, num_class); any T, M >= 1, V that of the layout.
@@ -52,12 +54,14 @@ class Model(nn.Module):
         dropout: float = 0.0,
         temporal_kernel_size: int = 9,
         blocks: Sequence[Sequence[int]] | None = None,
+        masked_pool: bool = False,
     ):
         super().__init__()
         blocks = BLOCKS if blocks is None else check_blocks(blocks)
         if temporal_kernel_size % 2 != 1:
             raise ValueError(f"temporal_kernel_size must be odd; found {temporal_kernel_size}")
 
+        self.masked_pool = masked_pool
         self.graph = Graph(**graph_args)
         self.register_buffer("A", torch.tensor(self.graph.A))  # (K, V, V)
         K, V, _ = self.A.shape
@@ -81,9 +85,8 @@ class Model(nn.Module):
         self.apply(init_weights)
 
     def forward(self, x: Tensor) -> Tensor:
-        N = x.shape[0]
-        x = self.features(x)  # (N*M, C', T', V)
-        x = x.mean((2, 3)).unflatten(0, (N, -1)).mean(1)  # (N, C')
+        person = self.features(x).mean((2, 3)).unflatten(0, (x.shape[0], -1))  # (N, M, C')
+        x = mean_over_persons(person, x, self.masked_pool)  # (N, C')
         return self.fcn(x[:, :, None, None]).flatten(1)  # (N, num_class)
 
     def extract_feature(self, x: Tensor) -> tuple[Tensor, Tensor]:

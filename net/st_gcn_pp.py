@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from net.fused import FusedSTGCNPP
 from net.graph import Graph
+from net.pool import mean_over_persons
 from net.st_gcn import BLOCKS, SpatialGraphConv, check_blocks
 
 DILATIONS = (1, 2, 3, 4)  # of the branches that convolve over time
@@ -37,6 +38,7 @@ class Model(nn.Module):
         graph_args: arguments of `net.graph.Graph`: layout, strategy, max_hop, dilation.
         dropout: probability, after each temporal unit but the first.
         blocks: [channels, stride] of each block, 6 channels or more; default the ten of ST-GCN.
+        masked_pool: average over the persons who appear in a clip, leaving out the empty rows; the original counts them in.
 
     Shape:
         x (N, C, T, V, M) -> logits (N, num_class); any T, M >= 1, V that of the layout.
@@ -49,6 +51,7 @@ class Model(nn.Module):
         graph_args: dict,
         dropout: float = 0.0,
         blocks: Sequence[Sequence[int]] | None = None,
+        masked_pool: bool = False,
     ):
         super().__init__()
         blocks = BLOCKS if blocks is None else check_blocks(blocks)
@@ -56,6 +59,7 @@ class Model(nn.Module):
             if width < BRANCHES:
                 raise ValueError(f"blocks[{i}] needs a channel for each of {BRANCHES} branches; found {width} channels")
 
+        self.masked_pool = masked_pool
         self.graph = Graph(**graph_args)
         A = torch.tensor(self.graph.A)  # (K, V, V)
         self.data_bn = nn.BatchNorm1d(A.shape[1] * in_channels)  # index v * C + c
@@ -70,9 +74,8 @@ class Model(nn.Module):
         nn.init.zeros_(self.fcn.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        N = x.shape[0]
-        x = self.features(x)  # (N*M, C', T', V)
-        x = x.mean((2, 3)).unflatten(0, (N, -1)).mean(1)  # (N, C')
+        person = self.features(x).mean((2, 3)).unflatten(0, (x.shape[0], -1))  # (N, M, C')
+        x = mean_over_persons(person, x, self.masked_pool)  # (N, C')
         return self.fcn(x)  # (N, num_class)
 
     def extract_feature(self, x: Tensor) -> tuple[Tensor, Tensor]:
