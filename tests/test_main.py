@@ -79,7 +79,9 @@ def test_options_and_defaults_of_the_original():
 
 
 @pytest.mark.parametrize(
-    "path", sorted(ROOT.glob("config/**/*.yaml")), ids=lambda path: str(path.relative_to(ROOT / "config"))
+    "path",
+    [path for path in sorted(ROOT.glob("config/**/*.yaml")) if path.name != "default.yaml"],  # a base, not a run
+    ids=lambda path: str(path.relative_to(ROOT / "config")),
 )
 def test_every_config_names_what_exists(path):
     arg = parse(options.recognition(), ["-c", str(path)])
