@@ -23,7 +23,7 @@ from torchlight.workdir import WorkDir
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
     "ntu60": "python tools/ntu_gendata.py --denoise --out_folder data/ntu60 --data_path <nturgb+d_skeletons>",
-    "ntu120": "python tools/ntu_gendata.py --dataset ntu120 --denoise --out_folder data/ntu120 --data_path <nturgb+d_skeletons>",
+    "ntu120": "python tools/ntu_gendata.py --dataset ntu120 --denoise --out_folder data/ntu120 --data_path <skeletons>",
     "Kinetics": "python tools/kinetics_gendata.py --data_path <kinetics-skeleton>",
     "penn-action": "python tools/gendata.py --format penn-action --data_path <Penn_Action>",
     "nw-ucla": "python tools/gendata.py --format nw-ucla --data_path <all_sqe>",
