@@ -407,3 +407,14 @@ def test_a_stream_is_chosen_for_both_feeders(small, tmp_path, capsys):
     assert "need dimension" in capsys.readouterr().err  # the test feeder was not told
     assert run(small, tmp_path / "out", *bones, "--test_feeder_args", "dimension=2,layout='openpose'") == 0
     assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["test_feeder_args"]["stream"] == "bone"
+
+
+def test_a_compiler_that_fails_costs_one_line_and_changes_nothing(small, tmp_path, monkeypatch):
+    def fail(network):
+        raise RuntimeError("no compiler here\nand more of its words")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    assert run(small, tmp_path / "a", "--num_epoch", 1, "--compile") == 0
+    assert run(small, tmp_path / "b", "--num_epoch", 1) == 0
+    assert "--compile failed, going on without it: no compiler here\n" in (tmp_path / "a/log.txt").read_text()
+    assert same(*(weights(tmp_path / name / "epoch1_model.pt") for name in "ab"))
