@@ -10,7 +10,7 @@ from feeder import transforms
 from feeder.chance import Chance
 from feeder.packed import read_packed
 from feeder.sequence import DataError
-from feeder.skeleton import load_skeleton
+from feeder.skeleton import Skeleton, load_skeleton
 from feeder.streams import STREAMS, stream
 
 DEBUG_CLIPS = 100
@@ -79,16 +79,13 @@ class Feeder:
         seed: int = 0,
     ):
         self.random_choose, self.random_move, self.random_shift = random_choose, random_move, random_shift
-        self.window_size, self.uniform_sample, self.num_clips, self.random_crop = (
-            window_size,
-            uniform_sample,
-            num_clips,
-            random_crop,
-        )
-        self.face_view = face_view
-        self.centre, self.mirror, self.random_rotate, self.random_scale = centre, mirror, random_rotate, random_scale
+        self.window_size, self.uniform_sample = window_size, uniform_sample
+        self.num_clips, self.random_crop = num_clips, random_crop
+        self.centre, self.face_view, self.mirror = centre, face_view, mirror
+        self.random_rotate, self.random_scale = random_rotate, random_scale
         self.stream, self.dimension, self.seed = stream, dimension, seed
         self.skeleton = load_skeleton(layout) if layout else None
+        self.view_joints = view_joints(self.skeleton) if self.skeleton else None
         self._check_options()
         self._open(data_path, label_path, mmap)
         if debug:
@@ -165,7 +162,7 @@ class Feeder:
         if self.random_shift:
             batch = transforms.random_shift(batch, chance)
         if self.face_view:
-            batch = transforms.face_view(batch, self._view_joints)
+            batch = transforms.face_view(batch, self.view_joints)
         if self.centre:
             batch = transforms.centre(
                 transforms.to_isotropic(batch, aspect) if self.dimension == 2 else batch, self.dimension
@@ -193,12 +190,6 @@ class Feeder:
     def _parents(self) -> np.ndarray | None:
         return self.skeleton.parents if self.skeleton else None
 
-    @property
-    def _view_joints(self) -> tuple[int, ...]:
-        """Hip, spine, right shoulder, left shoulder of the layout."""
-        names = self.skeleton.joints
-        return tuple(next(names.index(name) for name in choices if name in names) for choices in VIEW_JOINTS)
-
     # ---- what does not go together
 
     def _check_options(self) -> None:
@@ -207,7 +198,7 @@ class Feeder:
                 raise DataError(line)
 
         require(
-            not self.face_view or (self.dimension == 3 and self.skeleton and self._can_face()),
+            not self.face_view or (self.dimension == 3 and self.view_joints is not None),
             "face_view needs dimension: 3 and a layout with a hip centre, a spine and two shoulders, e.g. layout: ntu-rgb+d",
         )
         geometric = self.centre or self.random_rotate or self.random_scale or self.stream != "joint"
@@ -242,9 +233,6 @@ class Feeder:
             "mirror and bone streams need the skeleton's layout, e.g. layout: openpose",
         )
 
-    def _can_face(self) -> bool:
-        return all(any(name in self.skeleton.joints for name in choices) for choices in VIEW_JOINTS)
-
     def _check_joints(self) -> None:
         joints = self._read(np.array([0]))[0].shape[2]
         if self.skeleton and self.skeleton.num_joint != joints:
@@ -252,6 +240,13 @@ class Feeder:
                 f"the data have {joints} joints, the layout {self.skeleton.name!r} has {self.skeleton.num_joint}; "
                 "give the layout they were recorded with"
             )
+
+
+def view_joints(skeleton: Skeleton) -> tuple[int, ...] | None:
+    """The numbers of hip, spine, right and left shoulder; None for a layout that lacks one of them."""
+    names = skeleton.joints
+    found = [[names.index(name) for name in choices if name in names] for choices in VIEW_JOINTS]
+    return tuple(joints[0] for joints in found) if all(found) else None
 
 
 def aspect_ratio(frame_size: np.ndarray | None, num_sample: int) -> np.ndarray:

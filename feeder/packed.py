@@ -27,6 +27,16 @@ import numpy as np
 
 from feeder.sequence import DataError, Sequence
 
+DATA_SETS = {  # the folder of a data set in the configs: how to make it
+    "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
+    "ntu60": "python tools/ntu_gendata.py --denoise --out_folder data/ntu60 --data_path <nturgb+d_skeletons>",
+    "ntu120": "python tools/ntu_gendata.py --dataset ntu120 --denoise --out_folder data/ntu120 --data_path <skeletons>",
+    "Kinetics": "python tools/kinetics_gendata.py --data_path <kinetics-skeleton>",
+    "penn-action": "python tools/gendata.py --format penn-action --data_path <Penn_Action>",
+    "nw-ucla": "python tools/gendata.py --format nw-ucla --data_path <all_sqe>",
+    "sbu": "python tools/gendata.py --format sbu --data_path <sbu_interaction>",
+    "synthetic": "python tools/synthetic_gendata.py",
+}
 HEADER = 128  # bytes; every .npy header written here has this length, whatever N turns out to be
 
 
@@ -255,15 +265,13 @@ def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True
     return Packed(data, name, label, frame_size)
 
 
+def recipe(path: str | Path) -> str | None:
+    """The command that makes a file of a data set, known by its folder."""
+    return next((command for folder, command in DATA_SETS.items() if folder in Path(path).parts), None)
+
+
 def _remedy(path: Path) -> str:
-    where = str(path).lower()
-    if "ntu" in where:
-        return "make it with: python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>"
-    if "synthetic" in where:
-        return "make it with: python tools/synthetic_gendata.py"
-    if "kinetics" in where:
-        return "make it with: python tools/kinetics_gendata.py --data_path <kinetics-skeleton>"
-    return "make it with one of tools/*gendata.py"
+    return f"make it with: {recipe(path)}" if recipe(path) else "make it with one of tools/*gendata.py"
 
 
 def _load_npy(path: Path, mmap_mode: str | None) -> np.ndarray:

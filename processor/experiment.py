@@ -13,23 +13,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from feeder.memory import keep_freed_memory
+from feeder.packed import recipe
 from net.graph import Graph
 from torchlight import checkpoint, device, metrics
 from torchlight.arguments import UsageError, build, check_arguments
 from torchlight.batches import Batches
 from torchlight.distributed import World
 from torchlight.workdir import WorkDir
-
-DATA_SETS = {  # the folder of a data set in the configs: how to make it
-    "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
-    "ntu60": "python tools/ntu_gendata.py --denoise --out_folder data/ntu60 --data_path <nturgb+d_skeletons>",
-    "ntu120": "python tools/ntu_gendata.py --dataset ntu120 --denoise --out_folder data/ntu120 --data_path <skeletons>",
-    "Kinetics": "python tools/kinetics_gendata.py --data_path <kinetics-skeleton>",
-    "penn-action": "python tools/gendata.py --format penn-action --data_path <Penn_Action>",
-    "nw-ucla": "python tools/gendata.py --format nw-ucla --data_path <all_sqe>",
-    "sbu": "python tools/gendata.py --format sbu --data_path <sbu_interaction>",
-    "synthetic": "python tools/synthetic_gendata.py",
-}
 
 
 def check_paths(arg: Namespace) -> None:
@@ -43,8 +33,8 @@ def check_paths(arg: Namespace) -> None:
     paths |= {"weights": arg.weights, "label_names": arg.label_names}
     for key, path in paths.items():
         if path is not None and not Path(path).exists():
-            recipe = next((recipe for folder, recipe in DATA_SETS.items() if folder in Path(path).parts), None)
-            remedy = f"; make it with:\n       {recipe}" if recipe else ""
+            command = recipe(path)
+            remedy = f"; make it with:\n       {command}" if command else ""
             remedy = "; get the published ones with: bash tools/get_models.sh" if key == "weights" else remedy
             raise UsageError(f"{key}: {Path(path).absolute()} does not exist{remedy}")
 
