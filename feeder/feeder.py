@@ -38,10 +38,11 @@ class Feeder:
         num_clips: samples of a clip at test, their scores to be averaged; needs uniform_sample.
         random_crop: with uniform_sample, the smallest fraction of the clip that is sampled, e.g. 0.75.
         centre: clips around their own mean in units of their own size, isotropic.
-        face_view: 3-D clips turned so that person 1 first stands upright and faces the same way; needs a layout that
-            names hip, spine and shoulders.
+        pre_normalize_3d: 3-D clips turned so that person 1 first stands upright and faces the same way; needs a layout
+            that names hip, spine and shoulders.
+        pre_normalize_2d: "frame" or "box": 2-D clips in -1..1 over the frame, or over what the clip's joints fill.
         mirror: left and right changed over in every second clip; needs a layout.
-        random_rotate: largest angle in rad (in the plane, or about each axis).
+        random_rotate: largest angle in rad (in the plane, or about each axis; [x, y, z] gives each its own).
         random_scale: largest relative change of each axis, e.g. 0.15.
         stream: joint, bone, joint_motion or bone_motion; bones need a layout.
         layout: the skeleton layout, by name or as the path of a YAML file.
@@ -69,9 +70,10 @@ class Feeder:
         num_clips: int = 1,
         random_crop: float = 1.0,
         centre: bool = False,
-        face_view: bool = False,
+        pre_normalize_3d: bool = False,
+        pre_normalize_2d: str | None = None,
         mirror: bool = False,
-        random_rotate: float = 0.0,
+        random_rotate: float | list[float] = 0.0,
         random_scale: float = 0.0,
         stream: str = "joint",
         layout: str | None = None,
@@ -81,7 +83,8 @@ class Feeder:
         self.random_choose, self.random_move, self.random_shift = random_choose, random_move, random_shift
         self.window_size, self.uniform_sample = window_size, uniform_sample
         self.num_clips, self.random_crop = num_clips, random_crop
-        self.centre, self.face_view, self.mirror = centre, face_view, mirror
+        self.centre, self.mirror = centre, mirror
+        self.pre_normalize_3d, self.pre_normalize_2d = pre_normalize_3d, pre_normalize_2d
         self.random_rotate, self.random_scale = random_rotate, random_scale
         self.stream, self.dimension, self.seed = stream, dimension, seed
         self.skeleton = load_skeleton(layout) if layout else None
@@ -161,8 +164,11 @@ class Feeder:
             batch = transforms.normalize(batch, self.mean, self.std)
         if self.random_shift:
             batch = transforms.random_shift(batch, chance)
-        if self.face_view:
-            batch = transforms.face_view(batch, self.view_joints)
+        if self.pre_normalize_3d:
+            first = transforms.first_pose(clips, self.view_joints)
+            batch = transforms.pre_normalize_3d(batch, first, self.view_joints)
+        if self.pre_normalize_2d:
+            batch = transforms.pre_normalize_2d(batch, box=self.pre_normalize_2d == "box")
         if self.centre:
             batch = transforms.centre(
                 transforms.to_isotropic(batch, aspect) if self.dimension == 2 else batch, self.dimension
@@ -198,8 +204,16 @@ class Feeder:
                 raise DataError(line)
 
         require(
-            not self.face_view or (self.dimension == 3 and self.view_joints is not None),
-            "face_view needs dimension: 3 and a layout with a hip centre, a spine and two shoulders, e.g. layout: ntu-rgb+d",
+            not self.pre_normalize_3d or (self.dimension == 3 and self.view_joints is not None),
+            "pre_normalize_3d needs dimension: 3 and a layout with hip, spine and shoulders, e.g. layout: ntu-rgb+d",
+        )
+        require(
+            self.pre_normalize_2d in (None, "frame", "box"),
+            f"pre_normalize_2d {self.pre_normalize_2d!r} is neither frame nor box",
+        )
+        require(
+            self.pre_normalize_2d is None or self.dimension == 2,
+            "pre_normalize_2d needs dimension: 2 (x, y, score)",
         )
         geometric = self.centre or self.random_rotate or self.random_scale or self.stream != "joint"
         require(
@@ -223,6 +237,10 @@ class Feeder:
         require(self.stream in STREAMS, f"unknown stream {self.stream!r}; the streams are {', '.join(STREAMS)}")
         require(
             self.dimension in (None, 2, 3), f"dimension {self.dimension!r} is neither 2 (x, y, score) nor 3 (x, y, z)"
+        )
+        require(
+            np.isscalar(self.random_rotate) or (self.dimension == 3 and len(self.random_rotate) == 3),
+            f"random_rotate {self.random_rotate} should be one angle in rad, or [x, y, z] for dimension: 3",
         )
         require(
             not geometric or self.dimension is not None,

@@ -125,24 +125,49 @@ def centre(batch: np.ndarray, dimension: int) -> np.ndarray:
     return out
 
 
-def face_view(batch: np.ndarray, joints: tuple[int, int, int, int]) -> np.ndarray:
-    """Bodies in 3-D where and how person 1 stands in his first frame: the spine at the origin, upright along z, his right
-    shoulder to left shoulder along x. (PYSKL's `pre_normalize_3d`.)
+def pre_normalize_2d(batch: np.ndarray, box: bool = False, threshold: float = 0.01) -> np.ndarray:
+    """x and y in -1..1 over the frame, or over the box that the clip's joints fill; joints scored lower are missing.
+
+    (PYSKL's transform of this name; the frame's coordinates come as centred fractions.)
+    """
+    out = batch * (batch[:, 2:3] > threshold)
+    mask = present(out)
+    if not box:
+        out[:, :2] *= 2
+        return out
+    low = np.where(mask, out[:, :2], np.inf).min((2, 3, 4), keepdims=True)
+    high = np.where(mask, out[:, :2], -np.inf).max((2, 3, 4), keepdims=True)
+    there = high - low > 0
+    middle = np.where(there, low + high, 0) / 2
+    out[:, :2] = (out[:, :2] - middle) / np.where(there, (high - low) / 2, 0.5) * mask
+    return out
+
+
+def first_pose(clips: Iterable[np.ndarray], joints: Sequence[int]) -> np.ndarray:
+    """Person 1 in the first frame that shows one of the joints: (N, C, V)."""
+    poses = []
+    for clip in clips:
+        begin = clip[:, :, list(joints), 0].any((0, 2)).argmax()
+        poses.append(clip[:, begin, :, 0])
+    return np.stack(poses)
+
+
+def pre_normalize_3d(batch: np.ndarray, first: np.ndarray, joints: Sequence[int]) -> np.ndarray:
+    """Bodies in 3-D where and how person 1 first stands: the spine at the origin, upright along z, his right shoulder to
+    left shoulder along x. (PYSKL's transform of this name.)
 
     Args:
+        first: first_pose of the clips, (N, C, V).
         joints: hip, spine, right shoulder, left shoulder; the numbers 0, 1, 8, 4 in NTU RGB+D.
 
-    A clip whose first frame lacks one of the four is taken as it comes: moved, if the spine is there, and not turned.
+    A clip whose first pose lacks one of the four is taken as it comes: moved, if the spine is there, and not turned.
     """
     out = batch.copy()
     mask = present(batch)
-    for clip, seen in zip(out, mask[:, 0]):
-        there = seen[:, list(joints), 0]  # (T, 4) of person 1
-        begin = there.any(1).argmax()  # his first frame
-        hip, spine, right, left = clip[:, begin, list(joints), 0].T.astype(np.float64)
-        if there[begin, 1]:
-            clip -= spine.astype(np.float32)[:, None, None, None]
-        if there[begin].all():
+    for clip, pose in zip(out, first):
+        hip, spine, right, left = pose.T[list(joints)].astype(np.float64)
+        clip -= spine.astype(np.float32)[:, None, None, None]
+        if pose[:, list(joints)].any(0).all():
             turn = turn_onto(left - right, spine - hip)
             clip[:] = np.einsum("dc,ctvm->dtvm", turn.astype(np.float32), clip)
     out *= mask
@@ -169,13 +194,15 @@ def mirror(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
     return out
 
 
-def rotate(batch: np.ndarray, angle: float, dimension: int, chance: Chance) -> np.ndarray:
-    """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn. Isotropic units."""
+def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, chance: Chance) -> np.ndarray:
+    """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn, which may have
+    an angle each. Isotropic units.
+    """
     if dimension == 2:
         theta = chance.uniform(-angle, angle)
         matrix = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]]).transpose(2, 0, 1)
     else:
-        matrix = np.stack([rotation_matrix(*angles) for angles in chance.uniform(-angle, angle, (3,))])
+        matrix = np.stack([rotation_matrix(*angles) for angles in np.multiply(angle, chance.uniform(-1, 1, (3,)))])
     out = batch.copy()
     out[:, :dimension] = np.einsum("ndc,nctvm->ndtvm", matrix.astype(np.float32), batch[:, :dimension])
     return out

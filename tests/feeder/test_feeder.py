@@ -158,7 +158,10 @@ def test_centre_uses_the_frame_size_beside_the_data(packed):
         ({"mirror": True}, "need the skeleton's layout"),
         ({"centre": True}, "need dimension"),
         ({"layout": "ntu-rgb+d"}, "18 joints"),
-        ({"face_view": True, "dimension": 3, "layout": "openpose"}, "face_view needs"),
+        ({"pre_normalize_3d": True, "dimension": 3, "layout": "openpose"}, "pre_normalize_3d needs"),
+        ({"random_rotate": [0.1, 0.2, 0.3], "dimension": 2}, "one angle in rad"),
+        ({"pre_normalize_2d": "clip", "dimension": 2}, "neither frame nor box"),
+        ({"pre_normalize_2d": "box", "dimension": 3}, "pre_normalize_2d needs"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(packed, options, words):

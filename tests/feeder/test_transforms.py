@@ -24,9 +24,18 @@ def chance(N, seed=0):
     return Chance(seed, np.zeros(N, int), np.arange(N))
 
 
+VIEW = (8, 1, 2, 5)  # hip, spine, right and left shoulder
+
+
+def upright(batch):
+    return transforms.pre_normalize_3d(batch, transforms.first_pose(batch, VIEW), VIEW)
+
+
 FLIP = load_skeleton("openpose").flip
 IN_PLACE = {  # transforms that keep every joint in its frame
-    "face_view": lambda b: transforms.face_view(b, (8, 1, 2, 5)),
+    "pre_normalize_3d": lambda b: upright(b),
+    "pre_normalize_2d frame": lambda b: transforms.pre_normalize_2d(b),
+    "pre_normalize_2d box": lambda b: transforms.pre_normalize_2d(b, box=True),
     "centre 2-D": lambda b: transforms.centre(b, 2),
     "centre 3-D": lambda b: transforms.centre(b, 3),
     "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, chance(len(b))),
@@ -195,10 +204,10 @@ def test_random_move_equals_the_frame_by_frame_algorithm(aspect):
     np.testing.assert_allclose(got, want, atol=2e-6)
 
 
-def test_face_view_stands_person_1_upright_facing_one_way():
-    hip, spine, right, left = joints = (8, 1, 2, 5)
+def test_pre_normalize_3d_stands_person_1_upright_facing_one_way():
+    hip, spine, right, left = VIEW
     batch = clips(7, missing=0)
-    out = transforms.face_view(batch, joints)
+    out = upright(batch)
     for clip, before in zip(out, batch):
         np.testing.assert_allclose(clip[:, 0, spine, 0], 0, atol=2e-6)
         up, across = clip[:, 0, spine, 0] - clip[:, 0, hip, 0], clip[:, 0, left, 0] - clip[:, 0, right, 0]
@@ -211,15 +220,30 @@ def test_face_view_stands_person_1_upright_facing_one_way():
     assert (transforms.present(out) == transforms.present(batch)).all()
 
 
-def test_face_view_does_not_depend_on_the_camera():
-    batch, joints = clips(8, missing=0), (8, 1, 2, 5)
+def test_pre_normalize_3d_does_not_depend_on_the_camera():
+    batch = clips(8, missing=0)
     turned = np.einsum("dc,nctvm->ndtvm", transforms.rotation_matrix(0.5, -1.0, 0.3), batch) + np.float32(2)
     turned = (turned * transforms.present(batch)).astype(np.float32)
-    one, two = transforms.face_view(batch, joints), transforms.face_view(turned, joints)
-    np.testing.assert_allclose(one, two, atol=1e-4)
+    np.testing.assert_allclose(upright(batch), upright(turned), atol=1e-4)
 
 
-def test_face_view_takes_a_clip_without_a_spine_as_it_comes():
+def test_pre_normalize_3d_of_a_clip_without_a_spine_takes_it_as_it_comes():
     batch = clips(9, missing=0)
     batch[1, :, 0, 1, 0] = 0
-    np.testing.assert_array_equal(transforms.face_view(batch, (8, 1, 2, 5))[1], batch[1])
+    np.testing.assert_array_equal(upright(batch)[1], batch[1])
+
+
+def test_the_view_is_that_of_the_first_frame_whatever_is_cut_out():
+    batch = clips(10, missing=0)
+    first = transforms.first_pose(batch, VIEW)
+    part = transforms.pre_normalize_3d(batch[:, :, 3:7], first, VIEW)
+    np.testing.assert_array_equal(part, upright(batch)[:, :, 3:7])
+
+
+def test_pre_normalize_2d_fills_minus_one_to_one():
+    batch = np.zeros((1, 3, 1, 4, 1), np.float32)
+    batch[0, :, 0, :, 0] = [[-0.5, 0.1, 0.5, 0.3], [-0.5, 0.1, 0.3, 0.4], [1, 0.5, 0.9, 0.005]]
+    frame = transforms.pre_normalize_2d(batch)[0, :, 0, :, 0]
+    np.testing.assert_allclose(frame, [[-1, 0.2, 1, 0], [-1, 0.2, 0.6, 0], [1, 0.5, 0.9, 0]], atol=1e-6)
+    box = transforms.pre_normalize_2d(batch, box=True)[0, :2, 0, :, 0]
+    np.testing.assert_allclose(box, [[-1, 0.2, 1, 0], [-1, 0.5, 1, 0]], atol=1e-6)
