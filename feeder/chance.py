@@ -40,6 +40,11 @@ class Chance:
         bits = scramble(self.key + GOLDEN * counter) >> np.uint64(11)  # (N, count), 53 bits
         return low + (high - low) * (bits * 2.0**-53).reshape(-1, *shape)
 
+    def normal(self, shape: tuple[int, ...] = ()) -> np.ndarray:
+        """(N, *shape) float64 of mean 0 and standard deviation 1 (Box and Muller, 1958)."""
+        radius = np.sqrt(-2 * np.log1p(-self.uniform(shape=shape)))
+        return radius * np.cos(2 * np.pi * self.uniform(shape=shape))
+
     def integers(self, low: np.ndarray | int, high: np.ndarray | int) -> np.ndarray:
         """(N,) whole numbers, low <= number < high; both may be (N,)."""
         return (low + np.floor(self.uniform() * (np.asarray(high) - low))).astype(np.int64)

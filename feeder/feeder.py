@@ -37,11 +37,16 @@ class Feeder:
         uniform_sample: one frame from each of window_size equal bins over the real frames, in place of a window.
         num_clips: samples of a clip at test, their scores to be averaged; needs uniform_sample.
         random_crop: with uniform_sample, the smallest fraction of the clip that is sampled, e.g. 0.75.
+        random_repeat: with uniform_sample, the clip comes one after the other up to so many times.
         centre: clips around their own mean in units of their own size, isotropic.
         pre_normalize_3d: 3-D clips turned so that person 1 first stands upright and faces the same way; needs a layout
             that names hip, spine and shoulders.
         pre_normalize_2d: "frame" or "box": 2-D clips in -1..1 over the frame, or over what the clip's joints fill.
         mirror: left and right changed over in every second clip; needs a layout.
+        swap_sides: left and right change names in every second clip, where they mean nothing; needs a layout.
+        random_lose: largest share of joints that go missing, as a detector loses them.
+        random_jitter: largest standard deviation of an error on every coordinate; with centre in units of the body.
+        ignore_score: dimension 2: a score of 1 for every joint that was seen.
         random_rotate: largest angle in rad (in the plane, or about each axis; [x, y, z] gives each its own).
         random_scale: largest relative change of each axis, e.g. 0.15.
         stream: joint, bone, joint_motion or bone_motion; bones need a layout.
@@ -69,10 +74,15 @@ class Feeder:
         uniform_sample: bool = False,
         num_clips: int = 1,
         random_crop: float = 1.0,
+        random_repeat: int = 1,
         centre: bool = False,
         pre_normalize_3d: bool = False,
         pre_normalize_2d: str | None = None,
         mirror: bool = False,
+        swap_sides: bool = False,
+        random_lose: float = 0.0,
+        random_jitter: float = 0.0,
+        ignore_score: bool = False,
         random_rotate: float | list[float] = 0.0,
         random_scale: float = 0.0,
         stream: str = "joint",
@@ -82,8 +92,9 @@ class Feeder:
     ):
         self.random_choose, self.random_move, self.random_shift = random_choose, random_move, random_shift
         self.window_size, self.uniform_sample = window_size, uniform_sample
-        self.num_clips, self.random_crop = num_clips, random_crop
-        self.centre, self.mirror = centre, mirror
+        self.num_clips, self.random_crop, self.random_repeat = num_clips, random_crop, random_repeat
+        self.centre, self.mirror, self.swap_sides = centre, mirror, swap_sides
+        self.random_lose, self.random_jitter, self.ignore_score = random_lose, random_jitter, ignore_score
         self.pre_normalize_3d, self.pre_normalize_2d = pre_normalize_3d, pre_normalize_2d
         self.random_rotate, self.random_scale = random_rotate, random_scale
         self.stream, self.dimension, self.seed = stream, dimension, seed
@@ -152,7 +163,8 @@ class Feeder:
         if self.uniform_sample:
             drawn = chance if self.random_choose else None
             length = transforms.real_frames(clips)
-            frames = transforms.uniform_frames(length, self.window_size, self.num_clips, self.random_crop, drawn)
+            crop, repeat = self.random_crop, self.random_repeat
+            frames = transforms.uniform_frames(length, self.window_size, self.num_clips, crop, repeat, drawn)
             batch = transforms.take_frames(clips, frames.reshape(len(clips), -1))  # the samples of one clip in a row
         elif self.random_choose:
             batch = transforms.random_window(clips, self.window_size, chance)
@@ -164,6 +176,8 @@ class Feeder:
             batch = transforms.normalize(batch, self.mean, self.std)
         if self.random_shift:
             batch = transforms.random_shift(batch, chance)
+        if self.random_lose:
+            batch = transforms.lose(batch, self.random_lose, chance)
         if self.pre_normalize_3d:
             first = transforms.first_pose(clips, self.view_joints)
             batch = transforms.pre_normalize_3d(batch, first, self.view_joints)
@@ -174,10 +188,16 @@ class Feeder:
                 transforms.to_isotropic(batch, aspect) if self.dimension == 2 else batch, self.dimension
             )
             aspect = np.ones_like(aspect)
+        if self.random_jitter:
+            batch = transforms.jitter(batch, self.random_jitter, self.dimension, chance)
+        if self.ignore_score:
+            batch = transforms.ignore_score(batch)
         if self.random_move:
             batch = transforms.random_move(batch, aspect, chance)
         if self.mirror:
             batch = transforms.mirror(batch, self.skeleton.flip, chance)
+        if self.swap_sides:
+            batch = transforms.swap_sides(batch, self.skeleton.flip, chance)
         if self.random_rotate:
             flat = self.dimension == 2
             batch = transforms.to_isotropic(batch, aspect) if flat else batch
@@ -215,7 +235,9 @@ class Feeder:
             self.pre_normalize_2d is None or self.dimension == 2,
             "pre_normalize_2d needs dimension: 2 (x, y, score)",
         )
-        geometric = self.centre or self.random_rotate or self.random_scale or self.stream != "joint"
+        geometric = (
+            self.centre or self.random_rotate or self.random_jitter or self.random_scale or self.stream != "joint"
+        )
         require(
             self.window_size == -1 or self.window_size > 0, f"window_size {self.window_size} is neither -1 nor positive"
         )
@@ -231,9 +253,12 @@ class Feeder:
         )
         require(0 < self.random_crop <= 1, f"random_crop {self.random_crop} is not in (0, 1]")
         require(
-            self.random_crop == 1 or (self.uniform_sample and self.random_choose),
-            "random_crop needs uniform_sample: True and random_choose: True",
+            (self.random_crop == 1 and self.random_repeat == 1) or (self.uniform_sample and self.random_choose),
+            "random_crop and random_repeat need uniform_sample: True and random_choose: True",
         )
+        require(self.random_repeat >= 1, f"random_repeat {self.random_repeat} is not a positive number")
+        require(0 <= self.random_lose < 1, f"random_lose {self.random_lose} is not in [0, 1)")
+        require(not self.ignore_score or self.dimension == 2, "ignore_score needs dimension: 2 (x, y, score)")
         require(self.stream in STREAMS, f"unknown stream {self.stream!r}; the streams are {', '.join(STREAMS)}")
         require(
             self.dimension in (None, 2, 3), f"dimension {self.dimension!r} is neither 2 (x, y, score) nor 3 (x, y, z)"
@@ -244,11 +269,11 @@ class Feeder:
         )
         require(
             not geometric or self.dimension is not None,
-            "centre, random_rotate, random_scale and streams need dimension: 2 (x, y, score) or 3 (x, y, z)",
+            "centre, random_rotate, random_scale, random_jitter and streams need dimension: 2 (x, y, score) or 3 (x, y, z)",
         )
         require(
-            self.skeleton is not None or not (self.mirror or self.stream.startswith("bone")),
-            "mirror and bone streams need the skeleton's layout, e.g. layout: openpose",
+            self.skeleton is not None or not (self.mirror or self.swap_sides or self.stream.startswith("bone")),
+            "mirror, swap_sides and bone streams need the skeleton's layout, e.g. layout: openpose",
         )
 
     def _check_joints(self) -> None:

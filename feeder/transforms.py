@@ -73,7 +73,7 @@ def random_shift(batch: Sequence[np.ndarray], chance: Chance) -> np.ndarray:
 
 
 def uniform_frames(
-    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, chance: Chance | None = None
+    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, repeat: int = 1, chance: Chance | None = None
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
@@ -82,6 +82,7 @@ def uniform_frames(
         size: bins, the frames of a sample.
         num_clips: samples of one clip without chance, at evenly spaced places in the bins.
         crop: smallest fraction of the clip that the bins cover; the part is random.
+        repeat: the clip comes up to so many times, one after the other; how often is random.
         chance: with it a frame is drawn at random in each bin; without it nothing is random.
 
     Returns:
@@ -93,9 +94,11 @@ def uniform_frames(
         frames = (np.arange(size) + inside) * (length / size)
     else:
         inside = chance.uniform(shape=(1, size))
-        part = chance.uniform(crop, 1.0, (1, 1)) * length
-        begin = chance.uniform(shape=(1, 1)) * (length - part)
+        whole = length * np.floor(chance.uniform(1, repeat + 1, (1, 1))) if repeat > 1 else length
+        part = chance.uniform(crop, 1.0, (1, 1)) * whole
+        begin = chance.uniform(shape=(1, 1)) * (whole - part)
         frames = begin + (np.arange(size) + inside) * (part / size)
+        frames = frames % length if repeat > 1 else frames
     return np.minimum(frames.astype(np.int64), length.astype(np.int64) - 1)
 
 
@@ -222,6 +225,43 @@ def scale(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> n
     out = batch.copy()
     factor = (1 + chance.uniform(-amount, amount, (dimension,))).astype(np.float32)
     out[:, :dimension] *= factor[:, :, None, None, None]
+    return out
+
+
+def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
+    """Left and right joints change names in every second clip, and nothing moves: for data whose sides mean nothing."""
+    out = batch.copy()
+    chosen = chance.uniform() < 0.5
+    out[chosen] = out[chosen][:, :, :, flip]
+    return out
+
+
+# ---- what a pose estimator does to a skeleton
+
+
+def lose(batch: np.ndarray, share: float, chance: Chance) -> np.ndarray:
+    """Joints go missing here and there, each with a probability that a clip draws from U(0, share); and in every fourth
+    clip one joint is missing throughout.
+    """
+    _, _, T, V, M = batch.shape
+    lost = chance.uniform(shape=(1, T, V, M)) < chance.uniform(0, share, (1, 1, 1, 1))
+    one = np.where(chance.uniform() < 0.25, chance.integers(0, V), -1)
+    return np.where(lost | (np.arange(V)[:, None] == one[:, None, None, None, None]), np.float32(0), batch)
+
+
+def jitter(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> np.ndarray:
+    """Every coordinate is off by a normal error, whose standard deviation a clip draws from U(0, amount)."""
+    spread = chance.uniform(0, amount, (1, 1, 1, 1))
+    error = chance.normal((dimension, *batch.shape[2:])) * spread
+    out = batch.copy()
+    out[:, :dimension] += error.astype(np.float32) * present(batch)
+    return out
+
+
+def ignore_score(batch: np.ndarray) -> np.ndarray:
+    """A score of 1 for every joint that was seen: what is left is where it was."""
+    out = batch.copy()
+    out[:, 2:3] = present(batch)
     return out
 
 

@@ -42,10 +42,14 @@ IN_PLACE = {  # transforms that keep every joint in its frame
     "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, chance(len(b))),
     "scale": lambda b: transforms.scale(b, 0.2, 3, chance(len(b))),
     "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), chance(len(b))),
+    "jitter": lambda b: transforms.jitter(b, 0.1, 2, chance(len(b))),
+    "ignore_score": transforms.ignore_score,
     "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
     "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
 }
 OTHERS = {
+    "swap_sides": lambda b: transforms.swap_sides(b, FLIP, chance(len(b))),
+    "lose": lambda b: transforms.lose(b, 0.2, chance(len(b))),
     "mirror": lambda b: transforms.mirror(b, FLIP, chance(len(b))),
     "window": lambda b: transforms.window(b, 7),
     "random_window": lambda b: transforms.random_window(b, 7, chance(len(b))),
@@ -247,3 +251,41 @@ def test_pre_normalize_2d_fills_minus_one_to_one():
     np.testing.assert_allclose(frame, [[-1, 0.2, 1, 0], [-1, 0.2, 0.6, 0], [1, 0.5, 0.9, 0]], atol=1e-6)
     box = transforms.pre_normalize_2d(batch, box=True)[0, :2, 0, :, 0]
     np.testing.assert_allclose(box, [[-1, 0.2, 1, 0], [-1, 0.5, 1, 0]], atol=1e-6)
+
+
+def test_a_repeated_clip_goes_on_with_its_first_frame():
+    for seed in range(30):
+        frames = transforms.uniform_frames(np.array([10]), 40, repeat=3, chance=chance(1, seed))[0, 0]
+        steps = np.diff(frames)
+        assert frames.min() == 0 and frames.max() == 9 and set(steps.tolist()) <= {0, 1, 2, -8, -9}
+    wraps = {
+        int((np.diff(transforms.uniform_frames(np.array([10]), 40, repeat=3, chance=chance(1, s))[0, 0]) < 0).sum())
+        for s in range(30)
+    }
+    assert wraps == {0, 1, 2}
+
+
+def test_swapped_sides_change_names_and_places_stay():
+    batch = clips(11, missing=0)
+    out = transforms.swap_sides(batch, FLIP, chance(len(batch)))
+    for before, after in zip(batch, out):
+        assert (after == before).all() or (after == before[:, :, FLIP]).all()
+    assert (out != batch).any()
+
+
+def test_lost_joints_are_lost_as_often_as_asked_and_the_rest_is_untouched():
+    batch = np.ones((400, 3, 8, 18, 1), np.float32)
+    out = transforms.lose(batch, 0.2, chance(400))
+    gone = ~out.any(1)  # (N, T, V, M)
+    whole = gone.all((1, 3))  # (N, V): a joint missing throughout
+    assert 0.18 < (whole.sum(1) == 1).mean() < 0.32
+    assert 0.08 < gone[~whole.any(1)].mean() < 0.12  # half of the largest share on average
+    assert (out[np.broadcast_to(~gone[:, None], out.shape)] == 1).all()
+
+
+def test_jitter_moves_every_joint_by_its_clip_s_own_error():
+    batch = np.ones((300, 3, 20, 18, 1), np.float32)
+    error = transforms.jitter(batch, 0.1, 2, chance(300)) - batch
+    assert not error[:, 2].any()
+    spread = error[:, :2].std((1, 2, 3, 4))
+    assert spread.max() < 0.105 and 0.045 < spread.mean() < 0.055 and abs(error.mean()) < 1e-3
