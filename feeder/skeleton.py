@@ -7,12 +7,16 @@ A layout is a file, resource/skeleton/<layout>.yaml; a new skeleton is a new YAM
     bones: [[head, chest], [left_hand, chest], [right_hand, chest]]     # [child, parent] towards the centre
     centre: chest
     mirror: [[left_hand, right_hand]]                                   # what a flip swaps; may be left out
+    derive: {chest: [left_shoulder, right_shoulder]}                    # may be left out; see remap
 
 A bone whose child already has a parent is an extra link: it belongs to the graph, not to the tree of `parents`.
+`derive` says how a joint is made where another layout, from which points are remapped, lacks it: it is in the middle of
+those joints of the other layout.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -24,7 +28,7 @@ import yaml
 from feeder.sequence import DataError
 
 LAYOUTS = Path(__file__).resolve().parent.parent / "resource" / "skeleton"
-REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror",)
+REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror", "derive")
 
 
 class LayoutError(DataError):
@@ -40,6 +44,7 @@ class Skeleton:
         bones: (child, parent) indices, as listed in the layout.
         centre: index of the joint everything hangs from.
         mirror: pairs of indices that a left-right flip swaps.
+        derive: (joint, names of the other layout's joints in whose middle it is), see remap.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Skeleton:
     bones: tuple[tuple[int, int], ...]
     centre: int
     mirror: tuple[tuple[int, int], ...]
+    derive: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
     @property
     def num_joint(self) -> int:
@@ -69,17 +75,59 @@ class Skeleton:
             flip[[a, b]] = b, a
         return flip
 
+    @property
+    def description(self) -> dict:
+        """The layout as its file has it, plain lists and strings by name; load_skeleton reads it back."""
+        joints = self.joints
+        return {
+            "name": self.name,
+            "joints": list(joints),
+            "bones": [[joints[child], joints[parent]] for child, parent in self.bones],
+            "centre": joints[self.centre],
+            "mirror": [[joints[a], joints[b]] for a, b in self.mirror],
+            "derive": {joints[joint]: list(parts) for joint, parts in self.derive},
+        }
+
+
+def remap(points: np.ndarray, source: Skeleton, target: Skeleton) -> np.ndarray:
+    """The points of one layout as those of another: joints of the same name, and what the target derives.
+
+    A derived joint is in the middle of its parts, has the smallest of their scores, and is missing if one of them is.
+
+    Shape:
+        points (..., V, 3): x, y, score, zeros where missing -> (..., V', 3).
+
+    Raises:
+        LayoutError: the source has not all that the target needs.
+    """
+    if points.shape[-2:] != (source.num_joint, 3):
+        raise LayoutError(f"points of layout {source.name} have shape (..., {source.num_joint}, 3), not {points.shape}")
+    place, derive = {name: i for i, name in enumerate(source.joints)}, dict(target.derive)
+    parts = [(name,) if name in place else derive.get(joint, ()) for joint, name in enumerate(target.joints)]
+    lacking = [name for name, of in zip(target.joints, parts) if not of or not place.keys() >= set(of)]
+    if lacking:
+        raise LayoutError(f"layout {source.name} cannot be made into {target.name}: it lacks {', '.join(lacking)}")
+    out = points[..., [place[of[0]] for of in parts], :]  # (..., V', 3)
+    for joint, of in enumerate(parts):
+        if len(of) > 1:
+            several = points[..., [place[name] for name in of], :]  # (..., parts, 3)
+            middle = np.concatenate([several[..., :2].mean(-2), several[..., 2:].min(-2)], -1)
+            out[..., joint, :] = middle * several.any(-1).all(-1)[..., None]
+    return out
+
 
 def known_layouts() -> list[str]:
     return sorted(path.stem for path in LAYOUTS.glob("*.yaml"))
 
 
-def load_skeleton(layout: str) -> Skeleton:
-    """The layout of that name in resource/skeleton, or of the YAML file at that path.
+def load_skeleton(layout: str | Mapping) -> Skeleton:
+    """The layout of that name in resource/skeleton, of the YAML file at that path, or with that content.
 
     Raises:
-        LayoutError: no such layout, or its file breaks a rule.
+        LayoutError: no such layout, or it breaks a rule.
     """
+    if isinstance(layout, Mapping):
+        return _checked(dict(layout), f"layout {layout.get('name', 'without a name')}")
     layout = str(layout)
     known = known_layouts()
     if layout in known:
@@ -102,10 +150,14 @@ def _read(path: Path) -> Skeleton:
         raise LayoutError(f"{path}, line {error.problem_mark.line + 1}: {error.problem}") from None
     except yaml.YAMLError as error:
         raise LayoutError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    return _checked(document, str(path))
+
+
+def _checked(document: object, where: str) -> Skeleton:
     try:
         return _build(document)
     except _Wrong as wrong:
-        raise LayoutError(f"{path}: {wrong}") from None
+        raise LayoutError(f"{where}: {wrong}") from None
 
 
 class _Wrong(Exception):
@@ -136,7 +188,8 @@ def _build(document: object) -> Skeleton:
         if swapped.count(joint) > 1:
             raise _Wrong(f"mirror: '{joints[joint]}' is in two pairs")
 
-    skeleton = Skeleton(_name("name", document["name"]), joints, bones, centre, mirror)
+    derive = _recipes("derive", document.get("derive") or {}, joints)
+    skeleton = Skeleton(_name("name", document["name"]), joints, bones, centre, mirror, derive)
     _check_tree(skeleton)
     return skeleton
 
@@ -169,6 +222,18 @@ def _pairs(key: str, value: object, joints: tuple[str, ...]) -> tuple[tuple[int,
             raise _Wrong(f"{key}[{i}]: the pair {joints[a]}, {joints[b]} is listed twice")
         pairs.append((a, b))
     return tuple(pairs)
+
+
+def _recipes(key: str, value: object, joints: tuple[str, ...]) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{key}: expected a mapping of joints to lists of joints; found {_kind(value)}")
+    recipes = []
+    for name, parts in value.items():
+        joint = _joint(key, name, joints)
+        recipes.append((joint, _names(f"{key}.{name}", parts)))
+        if not parts or name in parts:
+            raise _Wrong(f"{key}.{name}: expected one or more other joints; found {', '.join(parts) or 'none'}")
+    return tuple(sorted(recipes))
 
 
 def _names(key: str, value: object) -> tuple[str, ...]:

@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from feeder.skeleton import LAYOUTS, LayoutError, known_layouts, load_skeleton
+from feeder.skeleton import LAYOUTS, LayoutError, known_layouts, load_skeleton, remap
 
 ORIGINAL_EDGES = {  # child-parent pairs, in the original's own numbering: first index, pairs, centre
     "openpose": (
@@ -142,8 +146,13 @@ def test_unknown_layout_names_the_nearest_and_the_known(layout, hint):
         ),
         ("[[left_hand, right_hand]]", "[[left_hand, right_hand], [left_hand, head]]", "mirror: 'left_hand' is in two"),
         ("bones: [[head", "bones: [head", "line 3"),
-        (STICK, "- a list", "expected the keys name, joints, bones, centre, mirror; found a list"),
+        (STICK, "- a list", "expected the keys name, joints, bones, centre, mirror, derive; found a list"),
         (STICK, "", "found nothing"),
+        ("centre: chest", "centre: chest\nderive: [nose]", "derive: expected a mapping of joints"),
+        ("centre: chest", "centre: chest\nderive: {haed: [nose]}", "derive: no joint 'haed'; did you mean 'head'?"),
+        ("centre: chest", "centre: chest\nderive: {head: nose}", "derive.head: expected a list of names; found 'nose'"),
+        ("centre: chest", "centre: chest\nderive: {head: []}", "derive.head: expected one or more other joints"),
+        ("centre: chest", "centre: chest\nderive: {head: [head]}", "derive.head: expected one or more other joints"),
     ],
 )
 def test_a_wrong_layout_is_one_line_that_names_file_and_key(tmp_path, old, new, message):
@@ -162,3 +171,76 @@ def test_a_wrong_layout_is_one_line_that_names_file_and_key(tmp_path, old, new, 
 
 def test_layout_error_is_a_value_error():
     assert issubclass(LayoutError, ValueError)
+
+
+@pytest.mark.parametrize("layout", NUM_JOINT)
+def test_description_is_plain_yaml_and_reads_back(layout):
+    skeleton = load_skeleton(layout)
+    assert load_skeleton(yaml.safe_load(yaml.safe_dump(skeleton.description))) == skeleton
+
+
+def test_a_wrong_mapping_is_named_by_its_layout():
+    with pytest.raises(LayoutError, match=r"^layout stick: centre: no joint 'chset'; did you mean 'chest'"):
+        load_skeleton({**yaml.safe_load(STICK), "centre": "chset"})
+    with pytest.raises(LayoutError, match=r"^layout without a name: key 'name' is missing"):
+        load_skeleton({})
+
+
+def numbered(layout):
+    """A body whose joint v is at (v, 2 v) with score 1 - v / 100."""
+    joint = np.arange(load_skeleton(layout).num_joint)
+    return np.stack([joint, 2.0 * joint, 1 - joint / 100], -1) + [1, 1, 0]
+
+
+def test_coco_becomes_openpose_with_the_neck_between_the_shoulders():
+    body = numbered("coco")
+    out = remap(body, load_skeleton("coco"), load_skeleton("openpose"))
+    order = [0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
+    for joint, origin in zip(out, order):
+        np.testing.assert_allclose(joint, [6.5, 12, 0.94] if origin is None else body[origin])
+    body[5] = 0  # a shoulder
+    assert not remap(body, load_skeleton("coco"), load_skeleton("openpose"))[1].any()
+
+
+@pytest.mark.parametrize(
+    "source, target, order",
+    [
+        ("body_25", "openpose", [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18]),
+        ("body_25", "coco", [0, 16, 15, 18, 17, 5, 2, 6, 3, 7, 4, 12, 9, 13, 10, 14, 11]),
+        ("openpose", "penn-action", [0, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10]),
+        ("coco", "penn-action", [0, *range(5, 17)]),
+    ],
+)
+def test_joints_keep_their_names_between_layouts(source, target, order):
+    body = numbered(source)
+    np.testing.assert_array_equal(remap(body, load_skeleton(source), load_skeleton(target)), body[order])
+
+
+def test_joints_that_cannot_be_had_are_named():
+    with pytest.raises(LayoutError, match="penn-action cannot be made into coco: it lacks nose, left_eye, right_eye"):
+        remap(np.zeros((13, 3)), load_skeleton("penn-action"), load_skeleton("coco"))
+    with pytest.raises(LayoutError, match=r"points of layout coco have shape \(..., 17, 3\), not \(18, 3\)"):
+        remap(np.zeros((18, 3)), load_skeleton("coco"), load_skeleton("openpose"))
+
+
+@st.composite
+def bodies(draw, num_joint):
+    """(T, V, 3) float32 with missing joints."""
+    shape = (draw(st.integers(0, 3)), num_joint, 3)
+    points = draw(arrays(np.float32, shape, elements=st.floats(0.125, 1024, width=32)))
+    return points * draw(arrays(bool, shape[:2]))[..., None]
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_remap_keeps_bodies_and_zeros(data):
+    coco, openpose, layout = (
+        load_skeleton(name) for name in ("coco", "openpose", data.draw(st.sampled_from(known_layouts())))
+    )
+    points = data.draw(bodies(layout.num_joint))
+    np.testing.assert_array_equal(remap(points, layout, layout), points)
+    points = data.draw(bodies(17))
+    there = remap(points, coco, openpose)
+    np.testing.assert_array_equal(remap(there, openpose, coco), points)
+    np.testing.assert_array_equal(there[:, 1].any(-1), points[:, 5].any(-1) & points[:, 6].any(-1))
+    assert there.dtype == points.dtype and not remap(np.zeros_like(points), coco, openpose).any()
