@@ -21,6 +21,7 @@ from torchlight.arguments import UsageError, parse
 PROCESSORS = {  # name: (module, its options, what it does)
     "recognition": ("processor.recognition", options.recognition, "train and test an action recognition network"),
     "benchmark": ("processor.benchmark", options.benchmark, "measure a network's speed on this machine"),
+    "calibrate": ("processor.calibrate", options.calibrate, "test a network as the demo asks it; set its threshold"),
     "ensemble": ("processor.ensemble", options.ensemble, "fuse the saved scores of several networks"),
 }
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from feeder.memory import keep_freed_memory
 from feeder.packed import recipe
 from net.graph import Graph
+from processor.recognizer import describe
 from torchlight import checkpoint, device, metrics
 from torchlight.arguments import UsageError, build, check_arguments
 from torchlight.batches import Batches
@@ -57,6 +58,9 @@ class Experiment:
         self.network = build(arg.model, arg.model_args, "model_args")
         self.num_class = self.check_data()
         self.names = metrics.read_names(arg.label_names, self.num_class)
+        self.description = describe(
+            arg.model, arg.model_args, arg.test_feeder_args or arg.train_feeder_args, self.names
+        )
         lines, details = [], []  # for the log, which does not exist yet
         if arg.weights:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)

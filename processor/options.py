@@ -156,3 +156,25 @@ def ensemble() -> Parser:
         "--search_labels", metavar="PKL", help="their ..._label.pkl; default: as in the config beside them"
     )
     return parser
+
+
+def calibrate() -> Parser:
+    """`python main.py calibrate`: a network, clips that it has not seen, and how the demo cuts them."""
+    parser = Parser(
+        prog="main.py calibrate",
+        description="Accuracy on windows of clips, as the demo asks; with --save: temperature and threshold for unknown.",
+    )
+    parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
+    parser.add_argument("--weights", required=True, metavar="FILE", help="weights with their .yaml beside them")
+    parser.add_argument("--data_path", required=True, metavar="NPY", help="clips that were not trained on")
+    parser.add_argument("--label_path", required=True, metavar="PKL", help="their labels")
+    parser.add_argument("--window", type=POSITIVE, default=64, metavar="T", help="frames of a window")
+    parser.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one to the next")
+    parser.add_argument("--save", action="store_true", help="write temperature and threshold beside the weights")
+    parser.add_argument(
+        "--keep", type=number(float, 0, 1), default=0.97, metavar="P", help="share of right answers above the threshold"
+    )
+    parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
+    parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
+    return parser

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from processor.evaluation import evaluate, report
 from processor.experiment import Experiment
+from processor.recognizer import write_sidecar
 from torchlight import checkpoint, device, optim
 from torchlight.arguments import UsageError
 from torchlight.workdir import Stopwatch
@@ -221,10 +222,11 @@ class Training:
         self.run.log(f"Stopping after this iteration; go on later with --resume -w {self.run.arg.work_dir}")
 
     def save_weights(self, name: str) -> Path:
-        """The network's weights in the work folder."""
+        """The network's weights in the work folder, and beside them the .yaml that says what they are."""
         path = self.run.work_dir.path / name
         if self.run.world.chief:
             checkpoint.save_weights(self.run.network, path)
+            write_sidecar(path, self.run.description)
         return path
 
     def save_state(self) -> None:

@@ -1,0 +1,81 @@
+"""Windows over a long recording: which frames, at which rate, and made ready for a network as its test clips were."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from feeder.chance import Chance
+from feeder.feeder import Feeder
+from feeder.sequence import DataError
+
+LOST = 0.15  # seconds between two frames beyond which nothing is interpolated
+
+
+def spans(length: int, size: int, stride: int) -> list[tuple[int, int]]:
+    """(begin, end) of windows that cover `length` frames: one every `stride`, the last one ending with the recording.
+
+    A recording shorter than a window is one window of its own length.
+    """
+    if length <= size:
+        return [(0, length)] if length else []
+    begins = list(range(0, length - size, stride)) + [length - size]
+    return [(begin, begin + size) for begin in begins]
+
+
+def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
+    """Joints (V, 3) `share` of the way from a to b; where one end is missing, the other if it is the nearer one."""
+    seen_a, seen_b = a[:, 2:] > 0, b[:, 2:] > 0
+    nearest = a if share < 0.5 else b
+    return np.where(seen_a & seen_b, a + (b - a) * np.float32(share), nearest)
+
+
+class Resampler:
+    """The joints of one person at a steady rate, from frames at any rate.
+
+    `add` returns the moments that have become known since: (number, joints), number / fps seconds after the beginning of
+    the video. Between two frames joints are interpolated; a person lost for longer is missing in between.
+    """
+
+    def __init__(self, fps: float):
+        self.fps = fps
+        self.last: tuple[float, np.ndarray] | None = None
+
+    def add(self, seconds: float, joints: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        """The joints (V, 3) seen at that time, later than those before."""
+        joints = joints.astype(np.float32)
+        previous, self.last = self.last, (seconds, joints)
+        here = seconds * self.fps
+        if previous is None:
+            return [(round(here), joints)]
+        there = previous[0] * self.fps
+        moments = np.arange(round(there) + 1, round(here) + 1)
+        if seconds - previous[0] > LOST:
+            return [(int(k), joints if k == moments[-1] else np.zeros_like(joints)) for k in moments]
+        share = np.clip((moments - there) / max(here - there, 1e-9), 0, 1)
+        return [(int(k), between(previous[1], joints, s)) for k, s in zip(moments, share)]
+
+
+class Windows(Feeder):
+    """Clips that lie in memory, made ready as the test clips of a data set: `Windows(**test_feeder_args)(clips, aspect)`.
+
+    Args:
+        options: of feeder.feeder.Feeder, without paths and without chance.
+    """
+
+    def __init__(self, **options):
+        if options.get("normalization"):
+            raise DataError(
+                "normalization: the mean of a data set is not known here; train without it to use the network"
+            )
+        super().__init__("", "", **options)
+
+    def _open(self, data_path: str, label_path: str, mmap: bool) -> None:
+        self.label = []
+
+    def _check_joints(self) -> None:
+        pass
+
+    def __call__(self, clips: list[np.ndarray], aspect: np.ndarray) -> np.ndarray:
+        """Clips (C, T, V, M) of any length, and width over height of their frames (N,) -> (N, C, T', V, M) float32."""
+        none = np.zeros(len(clips), np.int64)
+        return self._transform(clips, np.asarray(aspect, np.float64), Chance(0, none, none))

@@ -1,0 +1,119 @@
+"""How a network does on windows of clips, as the demo asks it, on annotated joints and on joints as a detector sees them.
+
+    python main.py calibrate --weights resource/models/starter.pt --data_path data/penn-action/val_data.npy \
+        --label_path data/penn-action/val_label.pkl
+    python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl --save
+
+With --save the temperature and the threshold that suit these clips are written into the side-car of the weights: a
+score of 0.8 is then right four times out of five, and a best score below the threshold is answered with "unknown".
+Choose them on clips that were neither trained on nor are to be tested on.
+"""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from feeder import transforms
+from feeder.detection import detected
+from feeder.feeder import aspect_ratio
+from feeder.packed import read_packed
+from feeder.windows import spans
+from processor.recognizer import NOT_AN_ANSWER, Recognizer, read_sidecar, write_sidecar
+from torchlight.arguments import UsageError
+
+BATCH = 64  # windows at once
+
+
+def run(arg: Namespace, argv: list[str]) -> None:
+    """The processor `calibrate`; see options.calibrate for arg."""
+    own = {"temperature": 1.0, "threshold": 0.0} if arg.save else {}
+    recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
+    packed = read_packed(arg.data_path, arg.label_path)
+    label = np.array(packed.label)
+    if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
+        raise UsageError(
+            f"{arg.data_path}: shape {packed.data.shape}; {arg.weights} wants x, y and score of "
+            f"{recognizer.skeleton.num_joint} joints, the layout {recognizer.skeleton.name!r}"
+        )
+    if label.max() >= recognizer.num_class:
+        raise UsageError(f"{arg.label_path}: label {label.max()}, {arg.weights} has {recognizer.num_class} classes")
+    aspect = aspect_ratio(packed.frame_size, len(label))
+    length = transforms.real_frames(packed.data)
+    whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
+    rng = np.random.default_rng(arg.seed)
+    spoilt = [detected(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
+    votes = {}
+    for kind, clips in (("annotated joints", whole), ("detected joints, simulated", spoilt)):
+        owner, probability = of_windows(recognizer, clips, aspect, arg.window, arg.stride)
+        votes[kind] = owner, probability
+        report(kind, recognizer, voted(owner, probability), label)
+    if arg.save:
+        owner = np.concatenate([owner + i * len(label) for i, (owner, _) in enumerate(votes.values())])
+        probability = np.concatenate([probability for _, probability in votes.values()])
+        temperature, threshold = calibrate(recognizer, owner, probability, np.tile(label, len(votes)), arg.keep)
+        write_sidecar(arg.weights, read_sidecar(arg.weights) | {"temperature": temperature, "threshold": threshold})
+        print(f"temperature {temperature}, threshold {threshold}: written beside {arg.weights}")
+
+
+def of_windows(
+    recognizer: Recognizer, clips: list[np.ndarray], aspect: np.ndarray, size: int, stride: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The clip that each window is from, and its probabilities (windows, num_class)."""
+    windows = [(i, begin, end) for i, clip in enumerate(clips) for begin, end in spans(clip.shape[1], size, stride)]
+    owner = np.array([i for i, _, _ in windows])
+    probability = []
+    for at in range(0, len(windows), BATCH):
+        some = windows[at : at + BATCH]
+        answer = recognizer([clips[i][:, begin:end] for i, begin, end in some], aspect[[i for i, _, _ in some]])
+        probability.append(answer.probability)
+    return owner, np.concatenate(probability)
+
+
+def voted(owner: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The mean of the windows of each clip: (clips, num_class)."""
+    total = np.zeros((owner.max() + 1, probability.shape[1]))
+    np.add.at(total, owner, probability)
+    return total / np.bincount(owner)[:, None]
+
+
+def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray) -> None:
+    """How many of the classes' clips get their label, and how many are called unknown."""
+    none = [c for c, name in enumerate(recognizer.label_names) if name in NOT_AN_ANSWER]
+    answers = np.array([recognizer.decide(row)[0] for row in probability])
+    names, ours = np.array(recognizer.label_names), ~np.isin(label, none)
+    best = names[probability.argmax(1)]
+    print(
+        f"{kind}: {ours.sum()} clips, {100 * (best == names[label])[ours].mean():.2f}% right; "
+        f"{100 * (answers == 'unknown')[ours].mean():.2f}% answered with unknown"
+    )
+    if (~ours).any():
+        unknown = 100 * (answers == "unknown")[~ours].mean()
+        print(f"    {(~ours).sum()} clips of none of the classes: {unknown:.2f}% answered with unknown")
+
+
+def calibrate(
+    recognizer: Recognizer, owner: np.ndarray, probability: np.ndarray, label: np.ndarray, keep: float
+) -> tuple[float, float]:
+    """The temperature under which the votes are most likely, and the threshold that keeps that share of right answers.
+
+    (Temperature: Guo et al., ICML 2017.)
+    """
+    logits = np.log(np.maximum(probability, 1e-30))
+
+    def votes(temperature: float) -> np.ndarray:
+        scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
+        return voted(owner, scaled / scaled.sum(1, keepdims=True))
+
+    def surprise(temperature: float) -> float:
+        return -np.log(np.maximum(votes(temperature)[np.arange(len(label)), label], 1e-12)).mean()
+
+    temperature = float(minimize_scalar(surprise, bounds=(0.2, 5.0), method="bounded").x)
+    vote = votes(temperature)
+    none = [c for c, name in enumerate(recognizer.label_names) if name in NOT_AN_ANSWER]
+    right = (vote.argmax(1) == label) & ~np.isin(label, none)
+    if not right.any():
+        raise UsageError("not one of these clips is recognised: are they of the classes the network was trained on?")
+    return round(temperature, 3), round(float(np.quantile(vote.max(1)[right], 1 - keep)), 3)

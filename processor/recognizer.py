@@ -1,0 +1,167 @@
+"""A trained network that is asked about windows of joints: everything it needs lies beside its weights.
+
+    recognizer = Recognizer.from_checkpoint("resource/models/starter.pt")
+    answer = recognizer(clips, aspect)      # clips (C, T, V, M) of any length
+    label, score = recognizer.decide(answer.probability.mean(0))
+
+`weights.pt` has a side-car `weights.yaml`, written by a training: the network and its arguments, how clips are made
+ready (feeder_args), the whole skeleton layout, the class names, and after `main.py calibrate` a temperature and the
+threshold below which the answer is "unknown".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from feeder.skeleton import Skeleton, load_skeleton
+from torchlight import checkpoint, device
+from torchlight.arguments import UsageError, build, did_you_mean, load_config
+from torchlight.workdir import atomic
+
+UNKNOWN = "unknown"
+NOT_AN_ANSWER = ("other", UNKNOWN)  # class names that mean: none of the others
+KEYS = ("model", "model_args", "feeder_args", "skeleton", "label_names", "temperature", "threshold")
+OF_TRAINING = (
+    "data_path",
+    "label_path",
+    "debug",
+    "mmap",
+    "num_clips",
+    "seed",
+)  # arguments of a feeder that say nothing here
+
+
+def describe(model: str, model_args: Mapping, feeder_args: Mapping, label_names: Sequence[str]) -> dict:
+    """What the side-car of such a network's weights says."""
+    graph_args = model_args.get("graph_args") or {}
+    layout = graph_args.get("layout") or feeder_args.get("layout")
+    feeder_args = {key: value for key, value in feeder_args.items() if key not in (*OF_TRAINING, "layout")}
+    description = {"model": model, "model_args": dict(model_args), "feeder_args": feeder_args}
+    if layout:
+        description["skeleton"] = load_skeleton(layout).description
+    return description | {"label_names": list(label_names)}
+
+
+def sidecar(weights: str | Path) -> Path:
+    return Path(weights).with_suffix(".yaml")
+
+
+def write_sidecar(weights: str | Path, description: Mapping) -> None:
+    with atomic(sidecar(weights), "w") as file:
+        yaml.safe_dump(dict(description), file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def read_sidecar(weights: str | Path) -> dict:
+    """The description beside the weights; empty if there is none. Raises UsageError."""
+    path = sidecar(weights)
+    description = load_config(path) if path.is_file() else {}
+    for key in description:
+        if key not in KEYS:
+            raise UsageError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}")
+    return description
+
+
+@dataclass
+class Answer:
+    """probability (N, num_class); attention (N, T', V) in 0..1, how strongly each joint of person 1 spoke, or None."""
+
+    probability: np.ndarray
+    attention: np.ndarray | None
+
+
+class Recognizer:
+    """A network for inference, with all it has to know.
+
+    Args:
+        weights: a checkpoint.
+        description: the keys of a side-car.
+        devices: of torchlight.device.select.
+        precision: of torchlight.device.precision.
+
+    Raises:
+        UsageError: something is missing, or does not fit together.
+    """
+
+    def __init__(self, weights: str | Path, description: Mapping, devices: device.Devices, precision: device.Precision):
+        for key in ("model", "model_args"):
+            if not description.get(key):
+                raise UsageError(
+                    f"{weights}: which network is it? {sidecar(weights)}, which a training writes beside its weights, "
+                    "is not there; give --config with model, model_args and label_names"
+                )
+        model_args, feeder_args = dict(description["model_args"]), dict(description.get("feeder_args") or {})
+        layout = description.get("skeleton") or (model_args.get("graph_args") or {}).get("layout")
+        if not layout:
+            raise UsageError(f"{weights}: no skeleton layout; give one in graph_args of model_args")
+        self.skeleton: Skeleton = load_skeleton(layout)
+        if "graph_args" in model_args:
+            model_args["graph_args"] = {**model_args["graph_args"], "layout": layout}
+        if feeder_args.get("dimension") == 3 or model_args.get("in_channels", 3) != 3:
+            raise UsageError(f"{weights}: the network wants joints in 3-D, a video gives x, y and a score")
+        self.prepare = build("feeder.windows.Windows", {**feeder_args, "layout": layout}, "feeder_args")
+        network = build(description["model"], model_args, "model_args")
+        checkpoint.load_weights(network, weights, log=lambda line: None)
+        network = network.eval()
+        if hasattr(network, "fuse"):
+            network, self.autocast = network.fuse(precision.dtype), device.precision("fp32", devices.main).autocast
+        else:
+            self.autocast = precision.autocast
+        self.network, self.device = network.to(devices.main), devices.main
+        self.num_class = self.count_classes()
+        names = description.get("label_names") or [str(c) for c in range(self.num_class)]
+        if len(names) != self.num_class:
+            raise UsageError(f"{len(names)} label_names for a network of {self.num_class} classes ({weights})")
+        self.label_names = [str(name) for name in names]
+        self.temperature = float(description.get("temperature") or 1.0)
+        self.threshold = float(description.get("threshold") or 0.0)
+
+    @classmethod
+    def from_checkpoint(cls, weights: str | Path, use_gpu: bool | None = None, precision: str = "fp32", **given):
+        """The network of a checkpoint with a side-car; `given` are keys of the side-car that override it."""
+        devices = device.select([0], use_gpu)
+        description = {**read_sidecar(weights), **given}
+        return cls(weights, description, devices, device.precision(precision, devices.main))
+
+    def count_classes(self) -> int:
+        V = self.skeleton.num_joint
+        try:
+            return self(np.ones((1, 3, 8, V, 1), np.float32), [1.0]).probability.shape[1]
+        except (RuntimeError, ValueError) as error:
+            line = str(error).splitlines()[0]
+            raise UsageError(f"the network cannot take clips of {V} joints: {line}") from error
+
+    @torch.no_grad()
+    def __call__(self, clips: Sequence[np.ndarray], aspect: Sequence[float]) -> Answer:
+        """Clips (C, T, V, M) as a reader gives them, and width over height of their frames (N,)."""
+        x = torch.from_numpy(self.prepare(list(clips), np.asarray(aspect))).to(self.device)
+        with self.autocast():
+            if not hasattr(self.network, "extract_feature"):
+                return Answer(self.softmax(self.network(x)), None)
+            output, feature = self.network.extract_feature(x)  # (N, num_class or C', T', V, M)
+            logits = self.network(x) if getattr(self.network, "masked_pool", False) else output.mean((2, 3, 4))
+        attention = feature[..., 0].float().norm(dim=1)  # (N, T', V)
+        attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
+        return Answer(self.softmax(logits), attention.cpu().numpy())
+
+    def softmax(self, logits: torch.Tensor) -> np.ndarray:
+        temperature = getattr(self, "temperature", 1.0)
+        return (logits.float() / temperature).softmax(-1).cpu().numpy()
+
+    def decide(self, probability: np.ndarray) -> tuple[str, float]:
+        """The answer to mean probabilities (num_class,): a label and its score, or "unknown" and the score of the best."""
+        best = int(probability.argmax())
+        label, score = self.label_names[best], float(probability[best])
+        if label in NOT_AN_ANSWER:
+            return UNKNOWN, score
+        return (label if score >= self.threshold else UNKNOWN), score
+
+    def top(self, probability: np.ndarray, k: int = 5) -> list[tuple[str, float]]:
+        """The k best labels and their scores."""
+        best = np.argsort(-probability, kind="stable")[:k]
+        return [(self.label_names[c], float(probability[c])) for c in best]
