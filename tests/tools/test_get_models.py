@@ -1,4 +1,4 @@
-"""tools/get_models.sh against a small server of our own, with a list of our own."""
+"""tools/get_models.sh against a small server of our own, with a list of our own; what tools/get_models.py lists."""
 
 import functools
 import hashlib
@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -142,3 +143,10 @@ def test_a_file_of_the_user_is_never_overwritten(place, server):
     assert done.returncode == 2
     assert "not the published model" in done.stderr
     assert fetched(place) == {"model0.pt": b"mine"}
+
+
+def test_the_python_command_lists_what_it_can_fetch(tmp_path):
+    command = [sys.executable, str(ROOT / "tools/get_models.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "movenet" in done.stdout and "9.6 MB" in done.stdout
