@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -30,6 +31,27 @@ FPS = 30.0
 def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> Sequence:
     """One clip; the num_person_in highest-scoring persons of a frame are looked at, num_person rows are kept."""
     path = Path(path)
+    everybody = read_everybody(path)
+    placed = place(everybody.pose, everybody.score, everybody.frame, everybody.num_frame, num_person_in)
+    keypoints, scores = follow(*placed, num_person)
+    return Sequence(path.stem, everybody.label, keypoints, scores, layout="openpose", fps=FPS)
+
+
+class Everybody(NamedTuple):
+    """The N persons that a file has in all its frames together, in any order.
+
+    pose (N, V, 2) fractions of the frame, score (N, V), frame (N,) counted from the first of num_frame frames.
+    """
+
+    pose: np.ndarray
+    score: np.ndarray
+    frame: np.ndarray
+    num_frame: int
+    label: int = -1
+
+
+def read_everybody(path: Path) -> Everybody:
+    """All persons of a Kinetics-skeleton file, as they stand there."""
     content = _load(path)
     try:
         frames = content["data"]
@@ -43,23 +65,13 @@ def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> Seque
         raise DataError(f"{path}: not a Kinetics-skeleton file ({what})") from None
     if pose.size and np.abs(pose).mean() > 2:
         raise DataError(f"{path}: coordinates must be fractions of the frame; divide pixels by its width and height")
+    pose = pose.reshape(-1, NUM_JOINT, 2)
     if not score.any():  # written without scores: every joint that is somewhere was seen
-        score = (pose.reshape(-1, NUM_JOINT, 2) != 0).any(2).astype(np.float32)
+        score = (pose != 0).any(2).astype(np.float32)
     label = content.get("label_index", -1)
-    sequence = Sequence(
-        name=path.stem,
-        label=label if isinstance(label, int) else -1,
-        keypoints=np.zeros((num_person, 0, NUM_JOINT, 2), np.float32),
-        scores=np.zeros((num_person, 0, NUM_JOINT), np.float32),
-        layout="openpose",
-        fps=FPS,
-    )
-    if index:
-        frame = np.repeat(_from_first(index, path), count)  # of every person
-        T = max(index) - min(index) + 1
-        placed = _place(pose.reshape(-1, NUM_JOINT, 2), score, frame, T, num_person_in)
-        sequence.keypoints, sequence.scores = follow(*placed, num_person)
-    return sequence
+    frame = np.repeat(_from_first(index, path), count) if index else np.zeros(0, int)
+    num_frame = max(index) - min(index) + 1 if index else 0
+    return Everybody(pose, score, frame, num_frame, label if isinstance(label, int) else -1)
 
 
 def list_clips(data_path: str | Path, part: str) -> Listing:
@@ -158,7 +170,7 @@ def _from_first(index: list, path: Path) -> np.ndarray:
     return np.array([i - first for i in index])
 
 
-def _place(
+def place(
     pose: np.ndarray, score: np.ndarray, frame: np.ndarray, T: int, num_person_in: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Persons (N, V, 2), (N, V) into frames (T, P, V, 2), (T, P, V): in each frame by score, the best num_person_in."""
@@ -172,7 +184,7 @@ def _place(
     rank = np.arange(len(frame)) - np.searchsorted(frame, frame)  # place within the frame
     best = rank < num_person_in
     order, frame, rank = order[best], frame[best], rank[best]
-    P = int(rank.max()) + 1 if len(rank) else 1
-    out_pose, out_score = np.zeros((T, P, NUM_JOINT, 2), np.float32), np.zeros((T, P, NUM_JOINT), np.float32)
+    P, V = int(rank.max()) + 1 if len(rank) else 1, pose.shape[1]
+    out_pose, out_score = np.zeros((T, P, V, 2), np.float32), np.zeros((T, P, V), np.float32)
     out_pose[frame, rank], out_score[frame, rank] = pose[order], score[order]
     return out_pose, out_score
