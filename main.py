@@ -20,6 +20,9 @@ from torchlight.arguments import UsageError, parse
 
 PROCESSORS = {  # name: (module, its options, what it does)
     "recognition": ("processor.recognition", options.recognition, "train and test an action recognition network"),
+    "demo": ("processor.demo", options.demo, "recognise the actions in a video, a camera or given joints"),
+    "demo_offline": ("processor.demo", options.demo_offline, "the same with the original's network for Kinetics"),
+    "demo_old": ("processor.demo", options.demo_old, "the same with the program of OpenPose"),
     "benchmark": ("processor.benchmark", options.benchmark, "measure a network's speed on this machine"),
     "calibrate": ("processor.calibrate", options.calibrate, "test a network as the demo asks it; set its threshold"),
     "ensemble": ("processor.ensemble", options.ensemble, "fuse the saved scores of several networks"),

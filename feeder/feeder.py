@@ -36,7 +36,8 @@ class Feeder:
         normalization: subtract the data set's mean and divide by its standard deviation, per channel and joint.
         uniform_sample: one frame from each of window_size equal bins over the real frames, in place of a window.
         num_clips: samples of a clip at test, their scores to be averaged; needs uniform_sample.
-        random_crop: with uniform_sample, the smallest fraction of the clip that is sampled, e.g. 0.75.
+        random_crop: with uniform_sample, the smallest fraction of the clip that is sampled, e.g. 0.75, or the least and
+            the most frames, e.g. [40, 100].
         random_repeat: with uniform_sample, the clip comes one after the other up to so many times.
         centre: clips around their own mean in units of their own size, isotropic.
         pre_normalize_3d: 3-D clips turned so that person 1 first stands upright and faces the same way; needs a layout
@@ -73,7 +74,7 @@ class Feeder:
         normalization: bool = False,
         uniform_sample: bool = False,
         num_clips: int = 1,
-        random_crop: float = 1.0,
+        random_crop: float | list[int] = 1.0,
         random_repeat: int = 1,
         centre: bool = False,
         pre_normalize_3d: bool = False,
@@ -251,7 +252,11 @@ class Feeder:
             self.num_clips == 1 or not (self.random_choose or self.random_shift),
             "num_clips is for testing: it does not go with random_choose or random_shift",
         )
-        require(0 < self.random_crop <= 1, f"random_crop {self.random_crop} is not in (0, 1]")
+        crop = self.random_crop
+        require(
+            0 < crop <= 1 if np.isscalar(crop) else len(crop) == 2 and 1 <= crop[0] <= crop[1],
+            f"random_crop {crop} is neither a fraction in (0, 1] nor [least, most] frames",
+        )
         require(
             (self.random_crop == 1 and self.random_repeat == 1) or (self.uniform_sample and self.random_choose),
             "random_crop and random_repeat need uniform_sample: True and random_choose: True",

@@ -6,7 +6,7 @@ joints and spoilt in the same way by the feeder:
     everyday motion     NW-UCLA and SBU, 3-D recordings seen by a random camera (not "throw", which is like a pitch)
     synthetic motion    of feeder/synthetic.py, without the actions that Penn Action has
     nothing happens     a Penn Action clip that stops at one frame, hardly moving
-    nothing fits        the arms of one action on the legs of another, and clips whose pieces are in disorder
+    nothing fits        the arms of one action on the legs of another
 
 A clip is a function of the seed and its own name.
 """
@@ -30,7 +30,7 @@ LABEL_NAMES = [*(name.replace("_", " ") for name in penn_action.ACTIONS), "other
 NOT_OTHER = {"throw"}  # of NW-UCLA
 ENDS = {"left_hand": "left_wrist", "right_hand": "right_wrist", "left_foot": "left_ankle", "right_foot": "right_ankle"}
 SYNTHETIC = ("standing", "walking", "waving", "clapping", "punching", "kicking", "bowing", "sitting down")
-SHARE = {"everyday": 0.35, "synthetic": 0.1, "still": 0.12, "mixed": 0.12, "disorder": 0.08}  # of the number of sports
+SHARE = {"everyday": 0.3, "synthetic": 0.1, "still": 0.08, "mixed": 0.08}  # of the number of sports
 LEGS = slice(7, 13)  # hips, knees and ankles in the layout
 
 
@@ -46,7 +46,7 @@ def clips(part: str, penn: str, ucla: str, interaction: str, holdout: bool = Fal
     chosen = generator(seed, part).permutation(len(everyday))[: count["everyday"]]
     others = [everyday[i] for i in chosen]
     others += list(synthetic_motion(part, count["synthetic"], seed))
-    for kind, make in (("still", stand_still), ("mixed", mix), ("disorder", disorder)):
+    for kind, make in (("still", stand_still), ("mixed", mix)):
         others += [make(sports, f"{kind}_{part}_{i:04d}", seed) for i in range(count[kind])]
     return sports + others
 
@@ -137,15 +137,6 @@ def mix(sports: list[Sequence], name: str, seed: int) -> Sequence:
     a[:, LEGS, 2] = b[:, LEGS, 2]
     a *= a[..., 2:] > 0
     return other(name, a, upper.frame_size)
-
-
-def disorder(sports: list[Sequence], name: str, seed: int) -> Sequence:
-    """A clip cut into pieces of some frames, which come in another order, some of them backwards."""
-    rng = generator(seed, name)
-    sport = sports[rng.integers(len(sports))]
-    pieces = np.array_split(joints_of(sport), rng.integers(4, 8))
-    pieces = [pieces[i][:: rng.choice([-1, 1])] for i in rng.permutation(len(pieces))]
-    return other(name, np.concatenate(pieces), sport.frame_size)
 
 
 def hips(joints: np.ndarray) -> np.ndarray:

@@ -73,7 +73,12 @@ def random_shift(batch: Sequence[np.ndarray], chance: Chance) -> np.ndarray:
 
 
 def uniform_frames(
-    length: np.ndarray, size: int, num_clips: int = 1, crop: float = 1.0, repeat: int = 1, chance: Chance | None = None
+    length: np.ndarray,
+    size: int,
+    num_clips: int = 1,
+    crop: float | Sequence[int] = 1.0,
+    repeat: int = 1,
+    chance: Chance | None = None,
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
@@ -81,7 +86,8 @@ def uniform_frames(
         length: (N,) real frames of each clip.
         size: bins, the frames of a sample.
         num_clips: samples of one clip without chance, at evenly spaced places in the bins.
-        crop: smallest fraction of the clip that the bins cover; the part is random.
+        crop: smallest fraction of the clip that the bins cover, or how many of its frames, (least, most); the part is
+            random.
         repeat: the clip comes up to so many times, one after the other; how often is random.
         chance: with it a frame is drawn at random in each bin; without it nothing is random.
 
@@ -95,7 +101,10 @@ def uniform_frames(
     else:
         inside = chance.uniform(shape=(1, size))
         whole = length * np.floor(chance.uniform(1, repeat + 1, (1, 1))) if repeat > 1 else length
-        part = chance.uniform(crop, 1.0, (1, 1)) * whole
+        if np.isscalar(crop):
+            part = chance.uniform(crop, 1.0, (1, 1)) * whole
+        else:
+            part = np.minimum(chance.uniform(*crop, (1, 1)), whole)
         begin = chance.uniform(shape=(1, 1)) * (whole - part)
         frames = begin + (np.arange(size) + inside) * (part / size)
         frames = frames % length if repeat > 1 else frames

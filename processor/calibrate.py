@@ -21,7 +21,7 @@ from feeder.detection import detected
 from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.windows import spans
-from processor.recognizer import NOT_AN_ANSWER, Recognizer, read_sidecar, write_sidecar
+from processor.recognizer import UNKNOWN, Recognizer, read_sidecar, write_sidecar
 from torchlight.arguments import UsageError
 
 BATCH = 64  # windows at once
@@ -81,16 +81,16 @@ def voted(owner: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray) -> None:
     """How many of the classes' clips get their label, and how many are called unknown."""
-    none = [c for c, name in enumerate(recognizer.label_names) if name in NOT_AN_ANSWER]
     answers = np.array([recognizer.decide(row)[0] for row in probability])
-    names, ours = np.array(recognizer.label_names), ~np.isin(label, none)
-    best = names[probability.argmax(1)]
+    names, ours = np.array(recognizer.label_names), recognizer.is_answer[label]
+    best = names[np.where(recognizer.is_answer, probability, -1).argmax(1)]
     print(
-        f"{kind}: {ours.sum()} clips, {100 * (best == names[label])[ours].mean():.2f}% right; "
-        f"{100 * (answers == 'unknown')[ours].mean():.2f}% answered with unknown"
+        f"{kind}: {ours.sum()} clips, {100 * (best == names[label])[ours].mean():.2f}% have their label "
+        f"first; {100 * (answers == names[label])[ours].mean():.2f}% are answered with it, "
+        f"{100 * (answers == UNKNOWN)[ours].mean():.2f}% with unknown"
     )
     if (~ours).any():
-        unknown = 100 * (answers == "unknown")[~ours].mean()
+        unknown = 100 * (answers == UNKNOWN)[~ours].mean()
         print(f"    {(~ours).sum()} clips of none of the classes: {unknown:.2f}% answered with unknown")
 
 
@@ -112,8 +112,7 @@ def calibrate(
 
     temperature = float(minimize_scalar(surprise, bounds=(0.2, 5.0), method="bounded").x)
     vote = votes(temperature)
-    none = [c for c, name in enumerate(recognizer.label_names) if name in NOT_AN_ANSWER]
-    right = (vote.argmax(1) == label) & ~np.isin(label, none)
+    right = (vote.argmax(1) == label) & recognizer.is_answer[label]
     if not right.any():
         raise UsageError("not one of these clips is recognised: are they of the classes the network was trained on?")
     return round(temperature, 3), round(float(np.quantile(vote.max(1)[right], 1 - keep)), 3)

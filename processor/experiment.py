@@ -58,9 +58,9 @@ class Experiment:
         self.network = build(arg.model, arg.model_args, "model_args")
         self.num_class = self.check_data()
         self.names = metrics.read_names(arg.label_names, self.num_class)
-        self.description = describe(
-            arg.model, arg.model_args, arg.test_feeder_args or arg.train_feeder_args, self.names
-        )
+        feeder_args = arg.test_feeder_args or arg.train_feeder_args
+        persons = next(iter(self.feeders.values()))[0][0].shape[-1]
+        self.description = describe(arg.model, arg.model_args, feeder_args, self.names, persons)
         lines, details = [], []  # for the log, which does not exist yet
         if arg.weights:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)

@@ -5,8 +5,11 @@ An option's name is also its key in a YAML config. Command line > config file > 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torchlight.arguments import DictAction, Parser, number, str2bool
 
+STARTER = str(Path(__file__).resolve().parent.parent / "resource" / "models" / "starter.pt")
 POSITIVE, NATURAL, NOT_NEGATIVE = number(int, 1), number(int, 0), number(float, 0)
 
 
@@ -177,4 +180,69 @@ def calibrate() -> Parser:
     parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
     parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
+    return parser
+
+
+def demo() -> Parser:
+    """`python main.py demo`: what to look at, who finds the joints, which network, where the result goes."""
+    return _demo("main.py demo", config=None, weights=STARTER, openpose=None)
+
+
+def demo_offline() -> Parser:
+    """The original's demo_offline: the same demo with its network for Kinetics."""
+    return _demo("main.py demo_offline", "config/st_gcn/kinetics-skeleton/demo_offline.yaml", None, None)
+
+
+def demo_old() -> Parser:
+    """The original's demo_old: the same with OpenPose's own program."""
+    return _demo("main.py demo_old", "config/st_gcn/kinetics-skeleton/demo_old.yaml", None, "3dparty/openpose/build")
+
+
+def _demo(prog: str, config: str | None, weights: str | None, openpose: str | None) -> Parser:
+    parser = Parser(
+        prog=prog,
+        description="Recognise the actions in a video: a picture with skeletons and answers (.mp4), and tables (.json, .csv).",
+    )
+    parser.add_argument("-c", "--config", default=config, metavar="YAML", help="configuration file")
+    parser.add_argument("-w", "--work_dir", metavar="DIR", help="of the original; see --output_dir")
+    group = parser.add_argument_group("video")
+    group.add_argument(
+        "--video", metavar="WHAT", help="file, folder, number of a camera, or rtsp://...; default: the sample"
+    )
+    group.add_argument("--output_dir", default="./data/demo_result", metavar="DIR", help="where the results go")
+    group.add_argument(
+        "--height", type=number(int, 64), default=1080, metavar="PX", help="of the video that is written"
+    )
+    group.add_argument("--show", action="store_true", help="a window with the picture too; q ends it")
+    group.add_argument("--json", action="store_true", help="print the result as JSON too")
+
+    group = parser.add_argument_group("pose")
+    group.add_argument(
+        "--pose", default="movenet", choices=["movenet", "openpose", "json"], help="who finds the joints"
+    )
+    group.add_argument("--openpose", default=openpose, metavar="DIR", help="OpenPose's build folder: use its program")
+    group.add_argument("--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="what it looks for")
+    group.add_argument(
+        "--keypoints", metavar="DIR", help="OpenPose's JSON files, or one of Kinetics-skeleton: joints found before"
+    )
+
+    group = parser.add_argument_group("network")
+    group.add_argument("--weights", default=weights, metavar="FILE", help="default: the starter model, fifteen sports")
+    group.add_argument("--label_names", metavar="TXT", help="class names, one a line; default: those of the weights")
+    group.add_argument("--model", metavar="CLASS", help="dotted name of the network; default: that of the weights")
+    group.add_argument("--model_args", action=DictAction, help="its arguments")
+    group.add_argument("--feeder_args", action=DictAction, help="how windows are made ready, as test_feeder_args")
+    group.add_argument("--window", type=POSITIVE, default=64, metavar="T", help="frames of a window, at --model_fps")
+    group.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one window to the next")
+    group.add_argument("--model_fps", type=number(float, 1), default=30.0, metavar="FPS", help="rate the network knows")
+    group.add_argument("--model_input_frame", type=POSITIVE, metavar="T", help="of the original; see --window")
+
+    group = parser.add_argument_group("devices")
+    group.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
+    group.add_argument("--device", type=int, nargs="+", default=[0], metavar="ID", help="GPU of the network")
+    group.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
+    group.add_argument("--print_log", type=str2bool, default=False, metavar="BOOL", help="of the original")
+    group.add_argument("--save_log", type=str2bool, default=False, metavar="BOOL", help="of the original")
+    group.add_argument("--ignore_weights", nargs="+", default=[], metavar="PREFIX", help="of the original")
+    group.add_argument("--debug", action="store_true", help="errors with their traceback")
     return parser

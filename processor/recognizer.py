@@ -26,7 +26,7 @@ from torchlight.workdir import atomic
 
 UNKNOWN = "unknown"
 NOT_AN_ANSWER = ("other", UNKNOWN)  # class names that mean: none of the others
-KEYS = ("model", "model_args", "feeder_args", "skeleton", "label_names", "temperature", "threshold")
+KEYS = ("model", "model_args", "feeder_args", "skeleton", "label_names", "num_person", "temperature", "threshold")
 OF_TRAINING = (
     "data_path",
     "label_path",
@@ -37,15 +37,17 @@ OF_TRAINING = (
 )  # arguments of a feeder that say nothing here
 
 
-def describe(model: str, model_args: Mapping, feeder_args: Mapping, label_names: Sequence[str]) -> dict:
-    """What the side-car of such a network's weights says."""
+def describe(
+    model: str, model_args: Mapping, feeder_args: Mapping, label_names: Sequence[str], num_person: int
+) -> dict:
+    """What the side-car of such a network's weights says; num_person: M of its clips."""
     graph_args = model_args.get("graph_args") or {}
     layout = graph_args.get("layout") or feeder_args.get("layout")
     feeder_args = {key: value for key, value in feeder_args.items() if key not in (*OF_TRAINING, "layout")}
     description = {"model": model, "model_args": dict(model_args), "feeder_args": feeder_args}
     if layout:
         description["skeleton"] = load_skeleton(layout).description
-    return description | {"label_names": list(label_names)}
+    return description | {"num_person": num_person, "label_names": list(label_names)}
 
 
 def sidecar(weights: str | Path) -> Path:
@@ -104,6 +106,7 @@ class Recognizer:
             model_args["graph_args"] = {**model_args["graph_args"], "layout": layout}
         if feeder_args.get("dimension") == 3 or model_args.get("in_channels", 3) != 3:
             raise UsageError(f"{weights}: the network wants joints in 3-D, a video gives x, y and a score")
+        self.num_person = int(description.get("num_person") or 2)  # the original's clips have two
         self.prepare = build("feeder.windows.Windows", {**feeder_args, "layout": layout}, "feeder_args")
         network = build(description["model"], model_args, "model_args")
         checkpoint.load_weights(network, weights, log=lambda line: None)
@@ -118,6 +121,7 @@ class Recognizer:
         if len(names) != self.num_class:
             raise UsageError(f"{len(names)} label_names for a network of {self.num_class} classes ({weights})")
         self.label_names = [str(name) for name in names]
+        self.is_answer = np.array([name not in NOT_AN_ANSWER for name in self.label_names])
         self.temperature = float(description.get("temperature") or 1.0)
         self.threshold = float(description.get("threshold") or 0.0)
 
@@ -131,7 +135,7 @@ class Recognizer:
     def count_classes(self) -> int:
         V = self.skeleton.num_joint
         try:
-            return self(np.ones((1, 3, 8, V, 1), np.float32), [1.0]).probability.shape[1]
+            return self(np.ones((1, 3, 8, V, self.num_person), np.float32), [1.0]).probability.shape[1]
         except (RuntimeError, ValueError) as error:
             line = str(error).splitlines()[0]
             raise UsageError(f"the network cannot take clips of {V} joints: {line}") from error
@@ -154,11 +158,14 @@ class Recognizer:
         return (logits.float() / temperature).softmax(-1).cpu().numpy()
 
     def decide(self, probability: np.ndarray) -> tuple[str, float]:
-        """The answer to mean probabilities (num_class,): a label and its score, or "unknown" and the score of the best."""
-        best = int(probability.argmax())
+        """The answer to mean probabilities (num_class,): a label and its score, or "unknown" and the score of "other" or,
+        where that is not it, of the best label.
+        """
+        none = float(probability[~self.is_answer].sum())
+        best = int(np.where(self.is_answer, probability, -1).argmax())
         label, score = self.label_names[best], float(probability[best])
-        if label in NOT_AN_ANSWER:
-            return UNKNOWN, score
+        if none > 0.5:
+            return UNKNOWN, none
         return (label if score >= self.threshold else UNKNOWN), score
 
     def top(self, probability: np.ndarray, k: int = 5) -> list[tuple[str, float]]:

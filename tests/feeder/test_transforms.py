@@ -289,3 +289,11 @@ def test_jitter_moves_every_joint_by_its_clip_s_own_error():
     assert not error[:, 2].any()
     spread = error[:, :2].std((1, 2, 3, 4))
     assert spread.max() < 0.105 and 0.045 < spread.mean() < 0.055 and abs(error.mean()) < 1e-3
+
+
+def test_a_crop_in_frames_covers_so_many_frames_or_the_whole_clip():
+    for seed in range(30):
+        long = transforms.uniform_frames(np.array([500]), 64, crop=(40, 100), chance=chance(1, seed))[0, 0]
+        assert 35 <= long[-1] - long[0] <= 100 and (np.diff(long) >= 0).all()
+        short = transforms.uniform_frames(np.array([30]), 64, crop=(40, 100), chance=chance(1, seed))[0, 0]
+        assert short[0] == 0 and short[-1] == 29

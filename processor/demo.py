@@ -1,0 +1,367 @@
+"""From a video to an action: who is in it, what they do, and a video that shows it.
+
+    python main.py demo                                  # the sample in resource/media
+    python main.py demo --video clip.mp4                 # or a folder, a camera's number, an rtsp:// address
+    python main.py demo --keypoints openpose_json/ --video clip.mp4
+
+A file is gone through twice: first every frame is looked at for persons, who are followed (watch.py) and asked about in
+windows (recognizer.py); then, when the answer is known, every frame is drawn (panes.py). What is kept in between are the
+joints, on disk. Cameras and streams: live.py.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+import tempfile
+from argparse import Namespace
+from bisect import bisect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from tqdm import tqdm
+
+from feeder.pose.video import Frame, Video, VideoWriter, list_videos
+from feeder.sequence import DataError
+from feeder.skeleton import load_skeleton
+from processor import panes
+from processor.recognizer import UNKNOWN, Recognizer, read_sidecar
+from processor.watch import Watcher, Window, vote
+from torchlight import device
+from torchlight.ahead import ahead
+from torchlight.arguments import UsageError
+from torchlight.workdir import atomic
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
+BLACK = 340, 256  # size of the picture where there is none
+
+Estimator = Callable[[Frame], np.ndarray]  # a frame -> persons (P, V, 3): x, y in pixels, score
+
+
+def run(arg: Namespace, argv: list[str]) -> None:
+    """The processor `demo`; see options.demo for arg."""
+    recognizer = load_recognizer(arg)
+    if is_live(arg.video):
+        from processor import live
+
+        return live.run(arg, recognizer)
+    given = load_keypoints(arg)
+    if arg.video is None and given is not None:
+        videos = [Black(given, Path(arg.keypoints))]
+    else:
+        paths = list_videos(arg.video or SAMPLE)
+        if given is not None and len(paths) > 1:
+            raise UsageError(f"--keypoints are of one video, {arg.video} has {len(paths)}")
+        videos = paths
+    names = output_names([video if isinstance(video, Path) else video.path for video in videos], arg.output_dir)
+    failed = []
+    for video, name in zip(videos, names):
+        try:
+            one_video(arg, recognizer, Video(video) if isinstance(video, Path) else video, name, given)
+        except DataError as error:
+            if len(videos) == 1:
+                raise
+            print(f"error: {error}", file=sys.stderr)
+            failed.append(str(video))
+    if failed:
+        raise DataError(f"{len(failed)} of {len(videos)} videos could not be read; the others are done")
+
+
+# ---- what is asked, of whom
+
+
+def load_recognizer(arg: Namespace) -> Recognizer:
+    """The network of --weights, with what its side-car says, over that the config and the command line."""
+    if not Path(arg.weights).is_file():
+        remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in arg.weights else ""
+        raise UsageError(f"--weights: {Path(arg.weights).absolute()} does not exist{remedy}")
+    description = read_sidecar(arg.weights)
+    given = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
+    description |= {key: value for key, value in given.items() if value}
+    if arg.label_names:
+        lines = Path(arg.label_names).read_text(encoding="utf-8").splitlines()
+        description["label_names"] = [line.strip() for line in lines if line.strip()]
+    devices = device.select(arg.device, arg.use_gpu)
+    return Recognizer(arg.weights, description, devices, device.precision(arg.precision, devices.main))
+
+
+def is_live(video: str | None) -> bool:
+    """A camera's number, the original's word for camera 0, or the address of a stream."""
+    return video is not None and (video.isdecimal() or video == "camera_source" or "://" in video)
+
+
+def load_keypoints(arg: Namespace):
+    """What --keypoints, or OpenPose's program, found in the video; None: an estimator looks at every frame."""
+    from feeder.readers.openpose import read_frames
+
+    if arg.keypoints:
+        return read_frames(arg.keypoints)
+    if arg.pose == "json":
+        raise UsageError(
+            "--pose json needs --keypoints, a folder of OpenPose's JSON files or one Kinetics-skeleton file"
+        )
+    return None
+
+
+def estimator_for(arg: Namespace, video, given, folder: Path) -> tuple[Estimator, str]:
+    """Who finds the persons of this video, and in which layout."""
+    if given is None and arg.openpose:
+        from feeder.pose.openpose import run_openpose
+
+        from feeder.readers.openpose import read_frames
+
+        print("OpenPose is looking at the video ...", flush=True)
+        given = read_frames(run_openpose(arg.openpose, video.path, folder, model=arg.openpose_model))
+    if given is not None:
+        return Given(given, (video.width, video.height)), given.layout
+    if arg.pose == "openpose":
+        from feeder.pose.openpose import OpenPose
+
+        estimate = OpenPose()
+    else:
+        from feeder.pose.movenet import MoveNet
+
+        estimate = MoveNet()
+    return lambda frame: estimate(frame.image), estimate.layout
+
+
+class Given:
+    """Persons that were found before; a frame that they do not reach is empty."""
+
+    def __init__(self, keypoints, frame_size: tuple[int, int]):
+        self.persons = keypoints.persons
+        self.unit = np.array([*frame_size, 1] if keypoints.fractions else [1, 1, 1], np.float32)
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        if frame.index >= len(self.persons):
+            return self.persons[0][:0]
+        return self.persons[frame.index] * self.unit
+
+
+class Black:
+    """A video that nobody has: black frames behind given persons, with the attributes of Video."""
+
+    def __init__(self, keypoints, path: Path, fps: float = 30.0):
+        self.path, self.fps, self.num_frame = path, fps, len(keypoints.persons)
+        self.has_audio, self.broken = False, 0
+        self.width, self.height = BLACK
+        if not keypoints.fractions:
+            largest = max((persons[..., :2].max(initial=0) for persons in keypoints.persons), default=0)
+            self.width = self.height = max(64, int(largest) + 1)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for index in range(self.num_frame):
+            yield Frame(index, index / self.fps, np.zeros((self.height, self.width, 3), np.uint8))
+
+
+def output_names(paths: list[Path], folder: str) -> list[Path]:
+    """Where each result goes, without its ending; two videos of one name keep their endings."""
+    stems = [path.stem or path.name for path in paths]
+    names = [stem if stems.count(stem) == 1 else path.name for stem, path in zip(stems, paths)]
+    outputs = [Path(folder) / name for name in names]
+    for path, output in zip(paths, outputs):
+        if path.exists() and output.with_name(f"{output.name}.mp4").resolve() == path.resolve():
+            raise UsageError(f"the result would be written over {path}; give another --output_dir")
+    return outputs
+
+
+# ---- one video
+
+
+class Spool:
+    """The persons of every frame, written down in the first pass and read in the second: memory stays flat."""
+
+    def __init__(self):
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the object)
+
+    def write(self, tracks: np.ndarray, joints: np.ndarray) -> None:
+        np.save(self.file, tracks, allow_pickle=False)
+        np.save(self.file, joints, allow_pickle=False)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        end = self.file.tell()
+        self.file.seek(0)
+        while self.file.tell() < end:
+            yield np.load(self.file), np.load(self.file)
+
+
+def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given) -> None:
+    """Watch it, decide, write <output>.mp4, .json and .csv, and say what was seen."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        estimate, layout = estimator_for(arg, video, given, Path(folder))
+        spool, began = Spool(), perf_counter()
+        watcher = Watcher(
+            recognizer, load_skeleton(layout), (video.width, video.height), arg.window, arg.stride, arg.model_fps
+        )
+        frames = persons_of(video, estimate)
+        num_frame = 0
+        for frame, persons in progress(ahead(frames), "pose", video.num_frame):
+            spool.write(*watcher.see(frame.index, frame.seconds, persons, video.fps))
+            num_frame += 1
+        windows = watcher.finish()
+    broken = video.broken
+    seconds = {"pose and recognition": perf_counter() - began}
+    print("Pose estimation complete.")
+    result = summary(recognizer, windows, num_frame, video)
+    began = perf_counter()
+    draw(arg, recognizer, video, spool, windows, result, output.with_name(f"{output.name}.mp4"))
+    seconds["drawing and encoding"] = perf_counter() - began
+    write_result(output, result)
+    if broken:
+        print(f"{broken} damaged frames were left out.")
+    tell(arg, result, seconds, output)
+
+
+def persons_of(video, estimate: Estimator) -> Iterator[tuple[Frame, np.ndarray]]:
+    """Every frame without its picture, and its persons."""
+    for frame in ahead(video):
+        yield Frame(frame.index, frame.seconds, None), estimate(frame)
+
+
+def progress(items, title: str, total: int | None):
+    return tqdm(items, title, total, unit=" frames", leave=False, disable=None)
+
+
+def summary(recognizer: Recognizer, windows: list[Window], num_frame: int, video) -> dict:
+    """What is in the .json; scores are probabilities."""
+    probability = vote(windows)
+    label, score = (UNKNOWN, 0.0) if probability is None else recognizer.decide(probability)
+    return {
+        "video": str(video.path),
+        "label": label,
+        "score": round(score, 4),
+        "top5": [] if probability is None else rounded(recognizer.top(probability)),
+        "frames": num_frame,
+        "fps": round(video.fps, 3),
+        "persons": len({window.track for window in windows}),
+        "windows": [
+            {
+                "track": window.track,
+                "first_frame": window.first,
+                "last_frame": window.last,
+                "first_second": round(window.begin, 3),
+                "last_second": round(window.end, 3),
+                "label": recognizer.decide(window.probability)[0],
+                "top5": rounded(recognizer.top(window.probability)),
+            }
+            for window in windows
+        ],
+    }
+
+
+def rounded(pairs: list[tuple[str, float]]) -> list[list]:
+    return [[label, round(score, 4)] for label, score in pairs]
+
+
+def write_result(output: Path, result: dict) -> None:
+    """<output>.json, and <output>.csv with a row a window."""
+    with atomic(output.with_name(f"{output.name}.json"), "w") as file:
+        json.dump(result, file, indent=1, ensure_ascii=False)
+    with atomic(output.with_name(f"{output.name}.csv"), "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        head = ["track", "first_frame", "last_frame", "first_second", "last_second", "label"]
+        writer.writerow([*head, *(f"{what}{k}" for k in range(1, 6) for what in ("label", "score"))])
+        for window in result["windows"]:
+            writer.writerow([*(window[key] for key in head), *(x for pair in window["top5"] for x in pair)])
+
+
+def tell(arg: Namespace, result: dict, seconds: dict[str, float], output: Path) -> None:
+    if arg.json:
+        print(json.dumps(result, ensure_ascii=False))
+    print(f"Prediction result: {result['label']} ({result['score']:.2f})")
+    if result["top5"]:
+        print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
+    else:
+        print("    nobody was seen for long enough")
+    rates = [f"{stage} {result['frames'] / max(each, 1e-9):.1f} frames/s" for stage, each in seconds.items()]
+    rates.append(f"together {result['frames'] / max(sum(seconds.values()), 1e-9):.1f}")
+    print(f"{result['frames']} frames, {result['persons']} persons; {', '.join(rates)}")
+    print(f"The Demo result has been saved in {output}.mp4, .json and .csv.")
+
+
+# ---- drawing
+
+
+class Answers:
+    """The windows of each person, to ask what was said of somebody in a frame."""
+
+    def __init__(self, recognizer: Recognizer, windows: list[Window]):
+        self.recognizer = recognizer
+        self.of_track: dict[int, list[Window]] = {}
+        for window in windows:
+            self.of_track.setdefault(window.track, []).append(window)
+        self.middle = {t: [w.first + w.last for w in of_track] for t, of_track in self.of_track.items()}
+
+    def at(self, track: int, index: int) -> Window | None:
+        """The person's window whose middle is nearest."""
+        windows = self.of_track.get(track)
+        if not windows:
+            return None
+        middle = self.middle[track]
+        k = bisect(middle, 2 * index)
+        near = [j for j in (k - 1, k) if 0 <= j < len(middle)]
+        return windows[min(near, key=lambda j: abs(middle[j] - 2 * index))]
+
+    def person(self, track: int, joints: np.ndarray, index: int) -> panes.Person:
+        window = self.at(track, index)
+        if window is None:
+            return panes.Person(track, joints, "", 0.0, None)
+        return person_of(self.recognizer, window, track, joints, index)
+
+
+def person_of(recognizer: Recognizer, window: Window, track: int, joints: np.ndarray, index: int) -> panes.Person:
+    """Somebody as a window speaks of them: label, score and the attention at this frame."""
+    label, score = recognizer.decide(window.probability)
+    attention = None
+    if window.attention is not None:
+        T = len(window.attention)
+        t = (index - window.first) * T // (window.last - window.first + 1)
+        attention = window.attention[min(max(t, 0), T - 1)].astype(np.float32)
+    return panes.Person(track, joints, label, score, attention)
+
+
+def draw(
+    arg: Namespace, recognizer: Recognizer, video, spool: Spool, windows: list[Window], result: dict, path: Path
+) -> None:
+    """The second pass: every frame with what is known now."""
+    mosaic = panes.Panes((video.width, video.height), arg.height, recognizer.skeleton)
+    answers = Answers(recognizer, windows)
+    window = Show(arg.show)
+
+    def mosaics() -> Iterator[tuple[float, np.ndarray]]:
+        for frame, (tracks, joints) in zip(ahead(video), spool):
+            persons = [answers.person(t, j, frame.index) for t, j in zip(tracks.tolist(), joints)]
+            yield frame.seconds, mosaic.draw(frame.image, persons, result["label"], result["score"])
+
+    sound_from = video.path if video.has_audio else None
+    with VideoWriter(path, *mosaic.size, video.fps, sound_from) as out:
+        for seconds, picture in progress(ahead(mosaics()), "drawing", result["frames"]):
+            out.write(picture, seconds)
+            if window(picture):
+                raise KeyboardInterrupt
+
+
+class Show:
+    """The window of --show, where there is a display; OpenCV ends the process where there is none, so that is asked first."""
+
+    def __init__(self, wanted: bool):
+        self.cv2 = None
+        if wanted:
+            from feeder.pose.opencv import cv2, has_display
+
+            if has_display():
+                self.cv2 = cv2
+            else:
+                print("--show: there is no display here; the file is written all the same")
+
+    def __call__(self, picture: np.ndarray) -> bool:
+        """Show an RGB picture; whether q was pressed."""
+        if self.cv2 is None:
+            return False
+        self.cv2.imshow("ST-GCN", picture[:, :, ::-1])
+        return self.cv2.waitKey(1) & 0xFF in (ord("q"), 27)
