@@ -77,6 +77,6 @@ def list_clips(data_path: str | Path, part: str, holdout: bool = False) -> Listi
     return Listing(clips, left_out)
 
 
-def label_names() -> list[str]:
+def label_names(data_path: str | Path | None = None) -> list[str]:
     """Class names by label."""
     return list(ACTIONS.values())

@@ -89,7 +89,7 @@ def list_clips(data_path: str | Path, part: str, fold: int = 1, holdout: bool = 
     return Listing(sorted(clips, key=lambda clip: clip.name), left_out)
 
 
-def label_names() -> list[str]:
+def label_names(data_path: str | Path | None = None) -> list[str]:
     """Class names by label."""
     return list(ACTIONS)
 

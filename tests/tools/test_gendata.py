@@ -1,5 +1,7 @@
 """tools/gendata.py from the command line, on the real data sets where they are."""
 
+import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -81,9 +83,68 @@ def test_sbu_folds(real_data, tmp_path):
     assert {name for part in ("train", "val") for name in packed(tmp_path / "two", part).sample_name} == everything
 
 
+def write_clip(folder, num_frame, x):
+    folder.mkdir(parents=True)
+    for number in range(num_frame):
+        people = [{"pose_keypoints_2d": [x, 50.0, 0.5] * 25}]
+        (folder / f"v_{number:012}_keypoints.json").write_text(json.dumps({"people": people}))
+
+
+def test_openpose(tmp_path):
+    for label, count in [("wave", 6), ("jump high", 2)]:
+        for i in range(count):
+            write_clip(tmp_path / "raw" / label / f"clip{i}", 3 + i, 10.0 * (i + 1))
+    args = ["--format", "openpose", "--data_path", "raw"]
+    done = tool(tmp_path, *args, "--frame_size", "100x200")
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "data/openpose"
+    assert (out / "label_names.txt").read_text() == "jump high\nwave\n"
+    train, val = (packed(out, part) for part in ("train", "val"))
+    assert val.sample_name == ["jump high/clip1", "wave/clip5"]
+    assert (train.data.shape, val.data.shape, val.label) == ((6, 3, 8, 18, 2), (2, 3, 8, 18, 2), [0, 1])
+    np.testing.assert_allclose(val.data[1, :, 7, 4, 0], [0.1, -0.25, 0.5], atol=1e-6)
+    np.testing.assert_array_equal(val.frame_size, [[100, 200]] * 2)
+    more = ["--frame_size", "100x200", "--layout", "penn-action", "--num_person", 1, "--holdout", "--out_folder", "o"]
+    done = tool(tmp_path, *args, *more)
+    assert done.returncode == 0, done.stderr
+    assert packed(tmp_path / "o", "val").data.shape == (1, 3, 8, 13, 1)
+    done = tool(tmp_path, *args, "--out_folder", "pixels", "--num_frame", 8)
+    assert done.returncode == 2
+    assert "coordinates are pixels, so the size of the frame must be given (--frame_size)" in done.stdout
+
+
+def test_pyskl(tmp_path):
+    annotations = []
+    for i in range(4):
+        keypoint = np.full((1, 4 + i, 25, 3), i + 1, np.float16)
+        annotations.append(
+            dict(frame_dir=f"S001C001P00{i}R001A00{i + 1}", label=i, total_frames=4 + i, keypoint=keypoint)
+        )
+    name = [clip["frame_dir"] for clip in annotations]
+    split = dict(xsub_train=name[:3], xsub_val=name[3:], xview_train=name[1:], xview_val=name[:1])
+    (tmp_path / "ntu.pkl").write_bytes(pickle.dumps(dict(split=split, annotations=annotations)))
+    done = tool(tmp_path, "--format", "pyskl", "--data_path", "ntu.pkl", "--out_folder", "out")
+    assert done.returncode == 0, done.stderr
+    for key, members in split.items():
+        family, part = key.split("_")
+        got = packed(tmp_path / "out" / family, part)
+        assert got.sample_name == members
+        assert got.data.shape == (len(members), 3, 7, 25, 2)
+        assert [float(clip.max()) for clip in got.data] == [label + 1 for label in got.label]
+        assert len((tmp_path / "out" / family / "label_names.txt").read_text().splitlines()) == 60
+    assert np.count_nonzero(packed(tmp_path / "out/xsub", "train").data[0].any((0, 2, 3))) == 4
+
+
 @pytest.mark.parametrize(
     "args, message",
     [
+        (["--format", "pyskl", "--data_path", "."], ". is not a file; give the pickle"),
+        (["--format", "pyskl", "--data_path", ".", "--holdout"], "--holdout is not for pyskl"),
+        (["--format", "openpose", "--data_path", ".", "--frame_size", "big"], "--frame_size is 'big'; WIDTHxHEIGHT"),
+        (["--format", "openpose", "--data_path", ".", "--layout", "coko"], "did you mean 'coco'?"),
+        (["--format", "openpose", "--data_path", "."], "there are no folders <label>/<clip> in it"),
+        (["--format", "sbu", "--data_path", ".", "--layout", "coco"], "--layout is for openpose and pyskl"),
+        (["--format", "sbu", "--data_path", ".", "--frame_size", "1x1"], "--frame_size is for openpose"),
         (["--format", "sbu", "--data_path", "nowhere"], "nowhere is not a folder"),
         (["--format", "sbu", "--data_path", "."], "not one clip could be read"),
         (["--format", "sbu", "--data_path", ".", "--fold", 6], "SBU has folds 1 to 5"),
