@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from feeder.chance import Chance
@@ -29,6 +31,11 @@ def between(a: np.ndarray, b: np.ndarray, share: float) -> np.ndarray:
     return np.where(seen_a & seen_b, a + (b - a) * np.float32(share), nearest)
 
 
+def reached(moment: float) -> int:
+    """The last whole moment that is over, or nearly so: the times in a video tremble."""
+    return math.floor(moment + 0.25)
+
+
 class Resampler:
     """The joints of one person at a steady rate, from frames at any rate.
 
@@ -46,9 +53,9 @@ class Resampler:
         previous, self.last = self.last, (seconds, joints)
         here = seconds * self.fps
         if previous is None:
-            return [(round(here), joints)]
+            return [(reached(here), joints)]
         there = previous[0] * self.fps
-        moments = np.arange(round(there) + 1, round(here) + 1)
+        moments = np.arange(reached(there) + 1, reached(here) + 1)
         if seconds - previous[0] > LOST:
             return [(int(k), joints if k == moments[-1] else np.zeros_like(joints)) for k in moments]
         share = np.clip((moments - there) / max(here - there, 1e-9), 0, 1)

@@ -3,6 +3,7 @@
     python main.py ensemble --results work_dir/joint/test_result.pkl work_dir/bone/test_result.pkl --weights 2 1
     python main.py ensemble --results joint/test_result.pkl bone/test_result.pkl \\
         --search --search_on joint-holdout/test_result.pkl bone-holdout/test_result.pkl
+    python main.py ensemble --fold 1 2 3 4 5 --results joint/fold{fold}/test_result.pkl bone/fold{fold}/test_result.pkl
 
 A result is what `recognition --phase test --save_result True` writes: {sample name: scores (num_class,)}, logits or log
 probabilities; the softmax of either is the probabilities. The fusion is their weighted mean. Clips are matched by name,
@@ -22,6 +23,7 @@ import numpy as np
 
 from feeder.packed import load_pickle, read_label
 from feeder.sequence import DataError
+from processor.series import summarise, variants
 from torchlight import metrics
 from torchlight.arguments import UsageError, load_config
 from torchlight.workdir import WorkDir, atomic
@@ -32,7 +34,15 @@ MOST_STREAMS = 6  # of a search: 4 ** 6 combinations
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
-    """The processor `ensemble`; see options.ensemble for arg."""
+    """The processor `ensemble`, once, or once for every fold and seed; see options.ensemble for arg."""
+    runs = variants(arg)
+    results = [fusion(each, argv) for each in runs]
+    if len(runs) > 1:
+        summarise(arg, runs, results)
+
+
+def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
+    """Fuse, write and tell; the accuracies of the fusion."""
     check(arg)
     names, probability = read_results(arg.results)
     arg.labels = arg.labels or labels_beside(arg.results[0], "--labels")
@@ -60,6 +70,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
         "confusion_matrix.png",
         time=False,
     )
+    return rows[-1]
 
 
 def check(arg: Namespace) -> None:

@@ -148,6 +148,9 @@ def ensemble() -> Parser:
     parser.add_argument(
         "--weights", type=float, nargs="+", default=[], metavar="W", help="one a stream; default: equal"
     )
+    parser.add_argument("--fold", type=int, nargs="+", default=[], metavar="K", help="a fusion for each; fills {fold}")
+    parser.add_argument("--seed", type=NATURAL, default=0, help="the first one that fills {seed}")
+    parser.add_argument("--repeat", type=POSITIVE, default=1, metavar="N", help="N fusions with seeds from --seed on")
     parser.add_argument("--labels", metavar="PKL", help="..._label.pkl; default: as in the config beside the results")
     parser.add_argument("--label_names", metavar="TXT", help="class names, one a line")
     group = parser.add_argument_group("search")

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from processor.evaluation import evaluate, report
+from processor.evaluation import evaluate, report, save_result
 from processor.experiment import Experiment
 from processor.recognizer import write_sidecar
 from torchlight import checkpoint, device, optim
@@ -63,7 +63,7 @@ class Training:
 
     def train(self) -> dict[str, float]:
         """Until num_epoch, or Ctrl-C; returns the last row of metrics.csv."""
-        row: dict[str, float] = {}
+        row = self.run.work_dir.last_metrics() if self.epoch else {}  # of a run that was finished already
         signals = (signal.SIGINT, signal.SIGTERM) if self.run.world.size == 1 else ()  # torchrun ends its own processes
         previous = {s: signal.signal(s, self.ask_to_stop) for s in signals}
         try:
@@ -83,7 +83,10 @@ class Training:
         run, arg, last = self.run, self.run.arg, self.epoch + 1 == self.run.arg.num_epoch
         if self.test_loader and ((self.epoch + 1) % arg.eval_interval == 0 or last):
             run.log(f"Eval epoch: {self.epoch}")
-            row |= report(run, *evaluate(run, self.test_loader))
+            scores, labels = evaluate(run, self.test_loader)
+            row |= report(run, scores, labels)
+            if last and arg.save_result and run.world.chief:
+                save_result(run, scores)
             run.log("Done.")
             if row["top1"] > self.best:
                 self.best = row["top1"]

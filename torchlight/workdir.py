@@ -104,6 +104,11 @@ class WorkDir:
             writer.writeheader()
             writer.writerows(self._rows)
 
+    def last_metrics(self) -> dict[str, float]:
+        """The last row of metrics.csv, of an earlier run too; empty if there is none."""
+        rows = _read_rows(self.path / "metrics.csv", before=sys.maxsize)
+        return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+
 
 def _stamp(line: str, time: bool) -> str:
     return f"{strftime('[%m.%d.%y|%X] ')}{line}" if time else line

@@ -365,3 +365,17 @@ def test_torch_is_not_needed(made):
 def test_nothing_to_fuse_is_refused(capsys):
     assert main(["ensemble"]) == 2
     assert "give --results" in capsys.readouterr().err
+
+
+def test_every_fold_is_fused_and_their_mean_is_told(made, capsys):
+    for fold in (1, 2):
+        (made / f"fold{fold}").symlink_to(made)
+    paths = [str(made / "fold{fold}" / name / "test_result.pkl") for name in "ab"]
+    labels = str(made / "fold{fold}/label.pkl")
+    out = made / "out"
+    argv = ["ensemble", "--results", *paths, "--labels", labels, "-w", str(out), "--fold", "1", "2"]
+    assert main(argv) == 0
+    table = rows(out / "summary.csv")
+    top1 = float(rows(out / "fold1/summary.csv")[-1]["top1"])
+    assert [float(row["top1"]) for row in table] == [pytest.approx(top1)] * 2
+    assert f"Top1: {top1:.2f}%, mean of 2 folds" in capsys.readouterr().out

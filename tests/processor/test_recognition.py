@@ -49,8 +49,11 @@ def test_training_writes_the_files_of_the_original_and_learns(trained, small):
         "log.txt",
         "metrics.csv",
         "epoch3_model.pt",
+        "epoch3_model.yaml",
         "epoch6_model.pt",
+        "epoch6_model.yaml",
         "best_model.pt",
+        "best_model.yaml",
         "checkpoint.pt",
     }
     first, blank, *rest = (trained / "config.yaml").read_text().splitlines()
@@ -418,3 +421,18 @@ def test_a_compiler_that_fails_costs_one_line_and_changes_nothing(small, tmp_pat
     assert run(small, tmp_path / "b", "--num_epoch", 1) == 0
     assert "--compile failed, going on without it: no compiler here\n" in (tmp_path / "a/log.txt").read_text()
     assert same(*(weights(tmp_path / name / "epoch1_model.pt") for name in "ab"))
+
+
+def test_a_series_that_was_cut_off_is_taken_up_where_it_was(small, tmp_path, capsys):
+    config = yaml.safe_load((small / "config.yaml").read_text()) | {"num_epoch": 2}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    begin = ["recognition", "-c", str(tmp_path / "c.yaml"), "-w"]
+    assert main([*begin, str(tmp_path / "whole"), "--repeat", "2"]) == 0
+    whole = capsys.readouterr().out
+    assert main([*begin, str(tmp_path / "cut/seed0"), "--seed", "0"]) == 0  # seed 0 was done, seed 1 had not begun
+    assert main([*begin, str(tmp_path / "cut"), "--repeat", "2", "--resume"]) == 0
+    top1 = [line for line in whole.splitlines() if line.startswith("Top1: ")][-1]
+    assert top1 in capsys.readouterr().out
+    for seed in (0, 1):
+        one, other = (torch.load(tmp_path / f"{run}/seed{seed}/epoch2_model.pt") for run in ("whole", "cut"))
+        assert same(one, other)

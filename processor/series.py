@@ -1,0 +1,62 @@
+"""Several runs that differ in their fold or their seed: the arguments and the folder of each, and their mean."""
+
+from __future__ import annotations
+
+import copy
+import csv
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from torchlight.workdir import atomic
+
+
+def variants(arg: Namespace) -> list[Namespace]:
+    """The arguments of every run: for each of --fold and each of --repeat seeds, in a work folder of its own.
+
+    `{fold}` and `{seed}` are filled in wherever they stand. Of a series that was cut off and is resumed, the runs that
+    had not begun begin now.
+    """
+    runs = []
+    for fold in arg.fold or [""]:
+        for seed in range(arg.seed, arg.seed + arg.repeat):
+            each = Namespace(**{key: _filled(value, fold, seed) for key, value in vars(arg).items()})
+            each.seed, each.fold, each.repeat = seed, [fold] if arg.fold else [], 1
+            folders = [f"fold{fold}"] * bool(arg.fold) + [f"seed{seed}"] * (arg.repeat > 1)
+            each.work_dir = str(Path(arg.work_dir, *folders))
+            runs.append(each)
+    if len(runs) > 1 and getattr(arg, "resume", False):
+        for each in runs:
+            each.resume = Path(each.work_dir, "checkpoint.pt").exists()
+    return runs
+
+
+def _filled(value: Any, fold: object, seed: int) -> Any:
+    if isinstance(value, str):
+        return value.replace("{fold}", str(fold)).replace("{seed}", str(seed))
+    if isinstance(value, dict):
+        return {key: _filled(each, fold, seed) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, fold, seed) for each in value]
+    return copy.deepcopy(value)
+
+
+def summarise(arg: Namespace, runs: list[Namespace], results: list[dict[str, float]]) -> None:
+    """summary.csv, a row a run; printed: the mean over folds, and its mean and standard deviation (n - 1) over seeds."""
+    path = Path(arg.work_dir, "summary.csv")
+    with atomic(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["work_dir", "seed", "top1", "mean_class_accuracy"])
+        for each, result in zip(runs, results):
+            writer.writerow([each.work_dir, each.seed, result.get("top1"), result.get("mean_class_accuracy")])
+    for key, title in [("top1", "Top1"), ("mean_class_accuracy", "Mean class accuracy")]:
+        by_seed: dict[int, list[float]] = {}
+        for each, result in zip(runs, results):
+            by_seed.setdefault(each.seed, []).append(result.get(key, np.nan))
+        means = [np.mean(values) for values in by_seed.values()]
+        spread = f" ± {np.std(means, ddof=1):.2f} over {len(means)} seeds" if len(means) > 1 else ""
+        folds = f", mean of {len(arg.fold)} folds" if len(arg.fold) > 1 else ""
+        print(f"{title}: {np.mean(means):.2f}%{spread}{folds}")
+    print(f"Every run is in {path}")

@@ -1,0 +1,116 @@
+"""Weights with a side-car: the same scores as a test gives, answers, and refusals in one line."""
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from feeder.feeder import Feeder
+from main import main
+from net.st_gcn import Model
+from processor.recognizer import UNKNOWN, Recognizer, describe, read_sidecar, write_sidecar
+from torchlight.arguments import UsageError
+
+GRAPH = {"layout": "openpose", "strategy": "spatial"}
+ARGS = {"in_channels": 3, "num_class": 4, "blocks": [[8, 1], [16, 2]], "graph_args": GRAPH}
+FEEDER = {"data_path": "x", "label_path": "y", "window_size": 20}
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A small untrained network, its weights and its side-car."""
+    torch.manual_seed(0)
+    path = tmp_path / "w.pt"
+    torch.save(Model(**ARGS).state_dict(), path)
+    write_sidecar(path, describe("net.st_gcn.Model", ARGS, FEEDER, ["run", "jump", "sit", "other"], 2))
+    return path
+
+
+def change(weights, **keys):
+    write_sidecar(weights, read_sidecar(weights) | keys)
+
+
+def test_a_trained_network_answers_as_its_test_did(small, tmp_path):
+    assert main(["recognition", "-c", str(small / "config.yaml"), "-w", str(tmp_path / "out"), "--num_epoch", "2"]) == 0
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    feeder = Feeder(**config["test_feeder_args"])
+    network = Model(**config["model_args"])
+    network.load_state_dict(torch.load(tmp_path / "out/epoch2_model.pt"))
+    with torch.no_grad():
+        logits = network.eval()(torch.from_numpy(np.stack([sample for sample, _ in feeder])))
+    recognizer = Recognizer.from_checkpoint(tmp_path / "out/epoch2_model.pt", use_gpu=False)
+    answer = recognizer([sample for sample, _ in feeder], np.ones(len(feeder)))
+    np.testing.assert_allclose(answer.probability, logits.softmax(1).numpy(), atol=1e-5)
+    assert recognizer.label_names == ["up", "down", "left", "right"] and recognizer.num_person == 2
+    assert answer.attention.shape == (len(feeder), 10, 18) and answer.attention.max() == 1
+
+
+def test_the_layout_travels_with_the_weights(tmp_path, weights):
+    """A layout file of one's own need not be there when the network is used."""
+    own = tmp_path / "own.yaml"
+    own.write_text("name: own\njoints: [a, b, c]\nbones: [[b, a], [c, b]]\ncentre: a\n")
+    args = ARGS | {"graph_args": {"layout": str(own), "strategy": "spatial"}}
+    torch.save(Model(**args).state_dict(), weights)
+    write_sidecar(weights, describe("net.st_gcn.Model", args, FEEDER | {"layout": str(own)}, list("wxyz"), 1))
+    own.unlink()
+    recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
+    assert recognizer.skeleton.joints == ("a", "b", "c")
+    assert recognizer([np.ones((3, 9, 3, 1), np.float32)], [1.0]).probability.shape == (1, 4)
+
+
+def test_other_and_a_low_score_are_unknown(weights):
+    change(weights, threshold=0.6)
+    recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
+    assert recognizer.decide(np.array([0.7, 0.1, 0.1, 0.1])) == ("run", 0.7)
+    assert recognizer.decide(np.array([0.5, 0.1, 0.1, 0.3])) == (UNKNOWN, 0.5)
+    assert recognizer.decide(np.array([0.4, 0.0, 0.0, 0.6])) == (UNKNOWN, 0.6)
+    assert recognizer.top(np.array([0.2, 0.1, 0.3, 0.4]), 2) == [("other", 0.4), ("sit", 0.3)]
+
+
+def test_the_temperature_softens_and_keeps_the_order(weights):
+    clip = [np.random.default_rng(0).normal(size=(3, 20, 18, 2)).astype(np.float32)]
+    sharp = Recognizer.from_checkpoint(weights, use_gpu=False)(clip, [1.0]).probability[0]
+    soft = Recognizer.from_checkpoint(weights, use_gpu=False, temperature=3.0)(clip, [1.0]).probability[0]
+    assert soft.max() < sharp.max() and (soft.argsort() == sharp.argsort()).all()
+    want = np.exp(np.log(sharp) / 3)
+    np.testing.assert_allclose(soft, want / want.sum(), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"label_names": ["a", "b"]}, "2 label_names for a network of 4 classes"),
+        ({"feeder_args": {"dimension": 3}}, "wants joints in 3-D"),
+        ({"feeder_args": {"window": 3}}, "argument 'window'"),
+        ({"treshold": 0.5}, "did you mean 'threshold'"),
+        ({"model": "net.st_gcn.Modell"}, "net.st_gcn"),
+        ({"skeleton": None, "model_args": {**ARGS, "graph_args": {}}}, "no skeleton layout"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(weights, keys, line):
+    change(weights, **keys)
+    with pytest.raises(ValueError, match=line) as error:
+        Recognizer.from_checkpoint(weights, use_gpu=False)
+    assert "\n" not in str(error.value).strip().replace("\n       ", " ")
+
+
+def test_weights_without_a_side_car_say_what_is_missing(weights):
+    weights.with_suffix(".yaml").unlink()
+    with pytest.raises(UsageError, match="which network is it"):
+        Recognizer.from_checkpoint(weights, use_gpu=False)
+
+
+def test_calibrate_reports_and_writes_temperature_and_threshold(small, tmp_path, capsys):
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    config["test_feeder_args"] |= {"dimension": 2}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out")]) == 0
+    weights = tmp_path / "out/epoch6_model.pt"
+    data = ["--data_path", str(small / "val_data.npy"), "--label_path", str(small / "val_label.pkl")]
+    assert main(["calibrate", "--weights", str(weights), *data, "--save"]) == 0
+    out = capsys.readouterr().out
+    assert "annotated joints: 21 clips" in out and "detected joints, simulated: 21 clips" in out
+    saved = read_sidecar(weights)
+    assert 0.2 <= saved["temperature"] <= 5 and 0 < saved["threshold"] < 1
+    assert main(["calibrate", "--weights", str(weights), "--data_path", str(small / "val_data.npy"),
+                 "--label_path", str(tmp_path / "none.pkl")]) == 2  # fmt: skip
