@@ -111,7 +111,6 @@ def estimator_for(arg: Namespace, video, given, folder: Path) -> tuple[Estimator
     """Who finds the persons of this video, and in which layout."""
     if given is None and arg.openpose:
         from feeder.pose.openpose import run_openpose
-
         from feeder.readers.openpose import read_frames
 
         print("OpenPose is looking at the video ...", flush=True)
@@ -133,20 +132,19 @@ class Given:
     """Persons that were found before; a frame that they do not reach is empty."""
 
     def __init__(self, keypoints, frame_size: tuple[int, int]):
-        self.persons = keypoints.persons
+        self.persons, self.first = keypoints.persons, keypoints.first  # the number of the first frame
         self.unit = np.array([*frame_size, 1] if keypoints.fractions else [1, 1, 1], np.float32)
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        if frame.index >= len(self.persons):
-            return self.persons[0][:0]
-        return self.persons[frame.index] * self.unit
+        at = frame.index - self.first
+        return self.persons[at] * self.unit if 0 <= at < len(self.persons) else self.persons[0][:0]
 
 
 class Black:
     """A video that nobody has: black frames behind given persons, with the attributes of Video."""
 
     def __init__(self, keypoints, path: Path, fps: float = 30.0):
-        self.path, self.fps, self.num_frame = path, fps, len(keypoints.persons)
+        self.path, self.fps, self.num_frame = path, fps, keypoints.first + len(keypoints.persons)
         self.has_audio, self.broken = False, 0
         self.width, self.height = BLACK
         if not keypoints.fractions:

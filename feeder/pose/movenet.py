@@ -8,6 +8,10 @@ fetches it, and so does the first use.
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from feeder.pose.fetch import fetch_model
 from feeder.pose.opencv import cv2
+from feeder.readers.convert import cores
 from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton, remap
 
@@ -28,7 +33,7 @@ class MoveNet:
     Args:
         path: the .tflite file; None: models/movenet.tflite, fetched if it is not there.
         long_side: pixels of the longer side of what the network sees; 256 is faster, 320 sees smaller people.
-        num_thread: None: as many as TensorFlow Lite thinks best.
+        num_thread: None: all cores but one, which draws and encodes meanwhile.
     """
 
     layout = "openpose"
@@ -40,7 +45,8 @@ class MoveNet:
         with path.open("rb"):  # a file that is not there or not ours to read is an OSError, as everywhere
             pass
         try:
-            self.network = Interpreter(str(path), num_threads=num_thread)
+            with silent():
+                self.network = Interpreter(str(path), num_threads=num_thread or max(1, cores() - 1))
             self.input, self.output = self.network.get_input_details()[0], self.network.get_output_details()[0]
         except (ValueError, RuntimeError) as error:
             raise DataError(f"{path}: not a TensorFlow Lite model ({' '.join(str(error).split())})") from None
@@ -57,8 +63,9 @@ class MoveNet:
         padded = np.zeros((1, _up(small[1]), _up(small[0]), 3), np.uint8)
         padded[0, : small[1], : small[0]] = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         if padded.shape != self.shape:
-            self.network.resize_tensor_input(self.input["index"], padded.shape)
-            self.network.allocate_tensors()
+            with silent():
+                self.network.resize_tensor_input(self.input["index"], padded.shape)
+                self.network.allocate_tensors()
             self.shape = padded.shape
         self.network.set_tensor(self.input["index"], padded)
         self.network.invoke()
@@ -70,6 +77,20 @@ class MoveNet:
         persons[found[..., 2] < JOINT] = 0
         persons = remap(persons, self.coco, self.openpose)
         return persons[persons.any((1, 2))]
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """TensorFlow Lite greets on stderr whatever its settings say."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _up(side: int) -> int:

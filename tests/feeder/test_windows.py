@@ -1,4 +1,4 @@
-"""feeder/windows.py: windows cover a recording, a steady rate is the recording's own motion, clips are made ready as in a test."""
+"""feeder/windows.py: windows cover a recording, a steady rate keeps its motion, clips are made ready as in a test."""
 
 import pickle
 
