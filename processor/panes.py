@@ -39,7 +39,7 @@ class Person:
 
 @dataclass
 class Body:
-    """A person in a pane: points (V, 2) in its pixels, which of them are there (V,), and how large it is."""
+    """A person in a pane: points (V, 2) in its pixels, which of them are there (V,), and the colour of the track."""
 
     points: np.ndarray
     there: np.ndarray

@@ -1,14 +1,16 @@
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from feeder.pose.video import Video
-from tools.render_sample import JOINT, SIZE, draw_frame, draw_room, look, perform
+from tools.render_sample import JOINT, SAMPLE, SIZE, draw_frame, draw_room, look, perform
 
-TOOL = Path(__file__).resolve().parents[2] / "tools" / "render_sample.py"
+ROOT = Path(__file__).resolve().parents[2]
+TOOL, MODEL = ROOT / "tools" / "render_sample.py", ROOT / "models" / "movenet.tflite"
 
 
 def render(*arguments):
@@ -24,7 +26,7 @@ def test_the_video_has_the_length_and_the_size_asked_for(tmp_path):
 
 
 def test_the_sample_in_the_repository_is_what_the_tool_draws():
-    first = next(iter(Video(TOOL.parents[1] / "resource" / "media" / "jumping_jacks.mp4"))).image
+    first = next(iter(Video(SAMPLE))).image
     drawn = draw_frame(draw_room(), perform("jumping jacks", 240, 3)[0])
     assert np.abs(first.astype(int) - drawn).mean() < 3
 
@@ -47,6 +49,17 @@ def test_a_jumping_jack_brings_the_hands_over_the_head_and_the_feet_apart_once_a
     apart = np.abs(x[:, JOINT["left_ankle"]] - x[:, JOINT["right_ankle"]])
     assert apart[up].min() > apart[~up].min()
     assert np.diff(up.astype(int)).clip(0).sum() in (7, 8)  # in eight seconds
+
+
+@pytest.mark.skipif(not MODEL.is_file(), reason="needs models/movenet.tflite: python tools/get_models.py movenet")
+def test_a_pose_estimator_sees_one_person_whose_joints_are_where_they_were_drawn():
+    movenet = pytest.importorskip("feeder.pose.movenet").MoveNet(MODEL)
+    drawn = look(perform("jumping jacks", 240, 3))[..., :2]
+    for frame in islice(Video(SAMPLE), 0, None, 8):
+        (person,) = movenet(frame.image)
+        assert person[:, 2].mean() > 0.7
+        height = np.ptp(drawn[frame.index][:, 1])
+        assert np.linalg.norm(person[:, :2] - drawn[frame.index], axis=1).mean() < 0.025 * height
 
 
 @pytest.mark.parametrize("option, value", [("--action", "yodelling"), ("--seconds", "0"), ("--seconds", "nan")])
