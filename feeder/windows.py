@@ -10,7 +10,7 @@ from feeder.chance import Chance
 from feeder.feeder import Feeder
 from feeder.sequence import DataError
 
-LOST = 0.15  # seconds between two frames beyond which nothing is interpolated
+LOST = 0.15  # seconds between two frames beyond which nothing is interpolated, unless told otherwise
 
 
 def spans(length: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -43,8 +43,8 @@ class Resampler:
     the video. Between two frames joints are interpolated; a person lost for longer is missing in between.
     """
 
-    def __init__(self, fps: float):
-        self.fps = fps
+    def __init__(self, fps: float, lost: float = LOST):
+        self.fps, self.lost = fps, lost
         self.last: tuple[float, np.ndarray] | None = None
 
     def add(self, seconds: float, joints: np.ndarray) -> list[tuple[int, np.ndarray]]:
@@ -56,7 +56,7 @@ class Resampler:
             return [(reached(here), joints)]
         there = previous[0] * self.fps
         moments = np.arange(reached(there) + 1, reached(here) + 1)
-        if seconds - previous[0] > LOST:
+        if seconds - previous[0] > self.lost:
             return [(int(k), joints if k == moments[-1] else np.zeros_like(joints)) for k in moments]
         share = np.clip((moments - there) / max(here - there, 1e-9), 0, 1)
         return [(int(k), between(previous[1], joints, s)) for k, s in zip(moments, share)]

@@ -18,8 +18,10 @@ import tempfile
 from argparse import Namespace
 from bisect import bisect
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from time import perf_counter
+from typing import TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -38,37 +40,46 @@ from torchlight.workdir import atomic
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
 BLACK = 340, 256  # size of the picture where there is none
+ENDINGS = ".mp4", ".json", ".csv"
 
 Estimator = Callable[[Frame], np.ndarray]  # a frame -> persons (P, V, 3): x, y in pixels, score
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
-    """The processor `demo`; see options.demo for arg."""
+    """The processor `demo`; see options.demo for arg. With --json, stdout is for a program: all else goes to stderr."""
+    answers = sys.stdout
+    with redirect_stdout(sys.stderr if arg.json else answers):
+        everything(arg, answers)
+
+
+def everything(arg: Namespace, answers: TextIO) -> None:
+    """All that --video names, the results as JSON to `answers` where they are wanted there."""
     recognizer = load_recognizer(arg)
     if is_live(arg.video):
         from processor import live
 
-        return live.run(arg, recognizer)
+        return live.run(arg, recognizer, answers)
     given = load_keypoints(arg)
     if arg.video is None and given is not None:
-        videos = [Black(given, Path(arg.keypoints))]
+        paths, opened = [Path(arg.keypoints).resolve()], lambda path: Black(given, path)
     else:
-        paths = list_videos(arg.video or SAMPLE)
-        if given is not None and len(paths) > 1:
-            raise UsageError(f"--keypoints are of one video, {arg.video} has {len(paths)}")
-        videos = paths
-    names = output_names([video if isinstance(video, Path) else video.path for video in videos], arg.output_dir)
-    failed = []
-    for video, name in zip(videos, names):
+        paths, opened = list_videos(SAMPLE if arg.video is None else arg.video), Video
+    if given is not None and len(paths) > 1:
+        raise UsageError(f"--keypoints are of one video, {arg.video} has {len(paths)}")
+    failed = 0
+    for path, output in zip(paths, output_names(paths, arg)):
         try:
-            one_video(arg, recognizer, Video(video) if isinstance(video, Path) else video, name, given)
-        except DataError as error:
-            if len(videos) == 1:
+            result = one_video(arg, recognizer, opened(path), output, given)
+        except (DataError, OSError) as error:
+            if len(paths) == 1:
                 raise
             print(f"error: {error}", file=sys.stderr)
-            failed.append(str(video))
+            failed += 1
+        else:
+            if arg.json:
+                print(json.dumps(result, ensure_ascii=False), file=answers, flush=True)
     if failed:
-        raise DataError(f"{len(failed)} of {len(videos)} videos could not be read; the others are done")
+        raise DataError(f"{failed} of {len(paths)} videos could not be read; the others are done")
 
 
 # ---- what is asked, of whom
@@ -76,17 +87,32 @@ def run(arg: Namespace, argv: list[str]) -> None:
 
 def load_recognizer(arg: Namespace) -> Recognizer:
     """The network of --weights, with what its side-car says, over that the config and the command line."""
-    if not Path(arg.weights).is_file():
-        remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in arg.weights else ""
-        raise UsageError(f"--weights: {Path(arg.weights).absolute()} does not exist{remedy}")
-    description = read_sidecar(arg.weights)
+    if not arg.weights:
+        raise UsageError("--weights: which network? Give a checkpoint here or in the config")
+    weights = located(arg.weights)
+    if not weights.is_file():
+        remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in weights.name else ""
+        raise UsageError(f"--weights: {weights.absolute()} does not exist{remedy}")
+    description = read_sidecar(weights)
     given = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
     description |= {key: value for key, value in given.items() if value}
     if arg.label_names:
-        lines = Path(arg.label_names).read_text(encoding="utf-8").splitlines()
-        description["label_names"] = [line.strip() for line in lines if line.strip()]
+        description["label_names"] = read_names(located(arg.label_names))
     devices = device.select(arg.device, arg.use_gpu)
-    return Recognizer(arg.weights, description, devices, device.precision(arg.precision, devices.main))
+    return Recognizer(weights, description, devices, device.precision(arg.precision, devices.main))
+
+
+def read_names(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UsageError(f"label_names: {path} is not a text file") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
+def located(path: str) -> Path:
+    """A path of the command line or a config: from here, or else from the project's folder."""
+    return Path(path) if Path(path).exists() else ROOT / path
 
 
 def is_live(video: str | None) -> bool:
@@ -109,7 +135,7 @@ def load_keypoints(arg: Namespace):
 
 def estimator_for(arg: Namespace, video, given, folder: Path) -> tuple[Estimator, str]:
     """Who finds the persons of this video, and in which layout."""
-    if given is None and arg.openpose:
+    if given is None and arg.openpose and arg.pose != "openpose":
         from feeder.pose.openpose import run_openpose
         from feeder.readers.openpose import read_frames
 
@@ -117,15 +143,21 @@ def estimator_for(arg: Namespace, video, given, folder: Path) -> tuple[Estimator
         given = read_frames(run_openpose(arg.openpose, video.path, folder, model=arg.openpose_model))
     if given is not None:
         return Given(given, (video.width, video.height)), given.layout
+    estimate = picture_estimator(arg)
+    return lambda frame: estimate(frame.image), estimate.layout
+
+
+def picture_estimator(arg: Namespace, long_side: int = 320):
+    """MoveNet, or OpenPose's Python module: called with an image (H, W, 3), it gives the persons; its layout."""
     if arg.pose == "openpose":
         from feeder.pose.openpose import OpenPose
 
-        estimate = OpenPose()
-    else:
-        from feeder.pose.movenet import MoveNet
+        if not arg.openpose:
+            raise UsageError("--pose openpose is OpenPose's Python module; name its build folder with --openpose")
+        return OpenPose(arg.openpose, arg.openpose_model)
+    from feeder.pose.movenet import MoveNet
 
-        estimate = MoveNet()
-    return lambda frame: estimate(frame.image), estimate.layout
+    return MoveNet(long_side=long_side)
 
 
 class Given:
@@ -134,10 +166,11 @@ class Given:
     def __init__(self, keypoints, frame_size: tuple[int, int]):
         self.persons, self.first = keypoints.persons, keypoints.first  # the number of the first frame
         self.unit = np.array([*frame_size, 1] if keypoints.fractions else [1, 1, 1], np.float32)
+        self.nobody = np.zeros((0, load_skeleton(keypoints.layout).num_joint, 3), np.float32)
 
     def __call__(self, frame: Frame) -> np.ndarray:
         at = frame.index - self.first
-        return self.persons[at] * self.unit if 0 <= at < len(self.persons) else self.persons[0][:0]
+        return self.persons[at] * self.unit if 0 <= at < len(self.persons) else self.nobody
 
 
 class Black:
@@ -146,6 +179,8 @@ class Black:
     def __init__(self, keypoints, path: Path, fps: float = 30.0):
         self.path, self.fps, self.num_frame = path, fps, keypoints.first + len(keypoints.persons)
         self.has_audio, self.broken = False, 0
+        if not self.num_frame:
+            raise DataError(f"{path} has no frames")
         self.width, self.height = BLACK
         if not keypoints.fractions:
             largest = max((persons[..., :2].max(initial=0) for persons in keypoints.persons), default=0)
@@ -156,14 +191,17 @@ class Black:
             yield Frame(index, index / self.fps, np.zeros((self.height, self.width, 3), np.uint8))
 
 
-def output_names(paths: list[Path], folder: str) -> list[Path]:
-    """Where each result goes, without its ending; two videos of one name keep their endings."""
-    stems = [path.stem or path.name for path in paths]
-    names = [stem if stems.count(stem) == 1 else path.name for stem, path in zip(stems, paths)]
-    outputs = [Path(folder) / name for name in names]
-    for path, output in zip(paths, outputs):
-        if path.exists() and output.with_name(f"{output.name}.mp4").resolve() == path.resolve():
-            raise UsageError(f"the result would be written over {path}; give another --output_dir")
+def output_names(paths: list[Path], arg: Namespace) -> list[Path]:
+    """Where each result goes, without its ending; where two would have one name, all keep their endings."""
+    names = [path.name if path.is_dir() else path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = [path.name for path in paths]
+    outputs = [Path(arg.output_dir) / name for name in names]
+    sources = {Path(path).resolve() for path in (*paths, arg.keypoints, arg.label_names) if path}
+    for output in outputs:
+        for ending in ENDINGS:
+            if (written := output.with_name(output.name + ending).resolve()) in sources:
+                raise UsageError(f"the result would be written over {written}; give another --output_dir")
     return outputs
 
 
@@ -187,7 +225,7 @@ class Spool:
             yield np.load(self.file), np.load(self.file)
 
 
-def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given) -> None:
+def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given) -> dict:
     """Watch it, decide, write <output>.mp4, .json and .csv, and say what was seen."""
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -206,13 +244,16 @@ def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given
     seconds = {"pose and recognition": perf_counter() - began}
     print("Pose estimation complete.")
     result = summary(recognizer, windows, num_frame, video)
+    write_result(output, result)
     began = perf_counter()
     draw(arg, recognizer, video, spool, windows, result, output.with_name(f"{output.name}.mp4"))
     seconds["drawing and encoding"] = perf_counter() - began
-    write_result(output, result)
     if broken:
         print(f"{broken} damaged frames were left out.")
-    tell(arg, result, seconds, output)
+    rates = [f"{stage} {num_frame / max(each, 1e-9):.1f} frames/s" for stage, each in seconds.items()]
+    rates.append(f"together {num_frame / max(sum(seconds.values()), 1e-9):.1f}")
+    tell(result, ", ".join(rates), output)
+    return result
 
 
 def persons_of(video, estimate: Estimator) -> Iterator[tuple[Frame, np.ndarray]]:
@@ -227,29 +268,48 @@ def progress(items, title: str, total: int | None):
 
 def summary(recognizer: Recognizer, windows: list[Window], num_frame: int, video) -> dict:
     """What is in the .json; scores are probabilities."""
-    probability = vote(windows)
+    rows, persons = [row(recognizer, window) for window in windows], len({window.track for window in windows})
+    return outcome(recognizer, vote(windows), rows, persons, printable(video.path), num_frame, video.fps)
+
+
+def outcome(
+    recognizer: Recognizer,
+    probability: np.ndarray | None,
+    rows: list[dict],
+    persons: int,
+    video: str,
+    num_frame: int,
+    fps: float,
+) -> dict:
+    """The same from its parts: the vote, and what is said of each window."""
     label, score = (UNKNOWN, 0.0) if probability is None else recognizer.decide(probability)
     return {
-        "video": str(video.path),
+        "video": video,
         "label": label,
         "score": round(score, 4),
         "top5": [] if probability is None else rounded(recognizer.top(probability)),
         "frames": num_frame,
-        "fps": round(video.fps, 3),
-        "persons": len({window.track for window in windows}),
-        "windows": [
-            {
-                "track": window.track,
-                "first_frame": window.first,
-                "last_frame": window.last,
-                "first_second": round(window.begin, 3),
-                "last_second": round(window.end, 3),
-                "label": recognizer.decide(window.probability)[0],
-                "top5": rounded(recognizer.top(window.probability)),
-            }
-            for window in windows
-        ],
+        "fps": round(fps, 3),
+        "persons": persons,
+        "windows": rows,
     }
+
+
+def row(recognizer: Recognizer, window: Window) -> dict:
+    return {
+        "track": window.track,
+        "first_frame": window.first,
+        "last_frame": window.last,
+        "first_second": round(window.begin, 3),
+        "last_second": round(window.end, 3),
+        "label": recognizer.decide(window.probability)[0],
+        "top5": rounded(recognizer.top(window.probability)),
+    }
+
+
+def printable(path: Path) -> str:
+    """A file's name may be any bytes; what is no text is shown as a question mark."""
+    return str(path).encode(errors="replace").decode()
 
 
 def rounded(pairs: list[tuple[str, float]]) -> list[list]:
@@ -265,21 +325,18 @@ def write_result(output: Path, result: dict) -> None:
         head = ["track", "first_frame", "last_frame", "first_second", "last_second", "label"]
         writer.writerow([*head, *(f"{what}{k}" for k in range(1, 6) for what in ("label", "score"))])
         for window in result["windows"]:
-            writer.writerow([*(window[key] for key in head), *(x for pair in window["top5"] for x in pair)])
+            best = [*window["top5"], *[("", "")] * 5][:5]
+            writer.writerow([*(window[key] for key in head), *(x for pair in best for x in pair)])
 
 
-def tell(arg: Namespace, result: dict, seconds: dict[str, float], output: Path) -> None:
-    if arg.json:
-        print(json.dumps(result, ensure_ascii=False))
+def tell(result: dict, speed: str, output: Path) -> None:
     print(f"Prediction result: {result['label']} ({result['score']:.2f})")
     if result["top5"]:
         print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
     else:
         print("    nobody was seen for long enough")
-    rates = [f"{stage} {result['frames'] / max(each, 1e-9):.1f} frames/s" for stage, each in seconds.items()]
-    rates.append(f"together {result['frames'] / max(sum(seconds.values()), 1e-9):.1f}")
-    print(f"{result['frames']} frames, {result['persons']} persons; {', '.join(rates)}")
-    print(f"The Demo result has been saved in {output}.mp4, .json and .csv.")
+    print(f"{result['frames']} frames, {result['persons']} persons; {speed}")
+    print(f"The Demo result has been saved in {printable(output)}.mp4, .json and .csv.")
 
 
 # ---- drawing
@@ -329,12 +386,13 @@ def draw(
     """The second pass: every frame with what is known now."""
     mosaic = panes.Panes((video.width, video.height), arg.height, recognizer.skeleton)
     answers = Answers(recognizer, windows)
+    voted = result["label"] if windows else "nobody seen"
     window = Show(arg.show)
 
     def mosaics() -> Iterator[tuple[float, np.ndarray]]:
         for frame, (tracks, joints) in zip(ahead(video), spool):
             persons = [answers.person(t, j, frame.index) for t, j in zip(tracks.tolist(), joints)]
-            yield frame.seconds, mosaic.draw(frame.image, persons, result["label"], result["score"])
+            yield frame.seconds, mosaic.draw(frame.image, persons, voted, result["score"])
 
     sound_from = video.path if video.has_audio else None
     with VideoWriter(path, *mosaic.size, video.fps, sound_from) as out:
@@ -345,21 +403,29 @@ def draw(
 
 
 class Show:
-    """The window of --show, where there is a display; OpenCV ends the process where there is none, so that is asked first."""
+    """The window, where there is a display; OpenCV ends the process where there is none, so that is asked first."""
 
     def __init__(self, wanted: bool):
-        self.cv2 = None
+        self.cv2, self.open = None, False
         if wanted:
             from feeder.pose.opencv import cv2, has_display
 
-            if has_display():
-                self.cv2 = cv2
-            else:
-                print("--show: there is no display here; the file is written all the same")
+            self.cv2 = cv2 if has_display() else self._without("there is no display here")
 
-    def __call__(self, picture: np.ndarray) -> bool:
-        """Show an RGB picture; whether q was pressed."""
-        if self.cv2 is None:
+    def __call__(self, picture: np.ndarray | None) -> bool:
+        """Show an RGB picture, or let the last one stand; whether q or Esc was pressed, or the window closed."""
+        if self.cv2 is None or (picture is None and not self.open):
             return False
-        self.cv2.imshow("ST-GCN", picture[:, :, ::-1])
-        return self.cv2.waitKey(1) & 0xFF in (ord("q"), 27)
+        try:
+            if picture is not None:
+                self.cv2.imshow("ST-GCN", picture[:, :, ::-1])
+                self.open = True
+            pressed = self.cv2.waitKey(1) & 0xFF in (ord("q"), 27)
+            return pressed or self.cv2.getWindowProperty("ST-GCN", self.cv2.WND_PROP_VISIBLE) == 0
+        except self.cv2.error:  # it has gone, or never came: opencv-python-headless
+            gone, self.cv2 = self.open, self._without("this OpenCV opens no windows") if not self.open else None
+            return gone
+
+    @staticmethod
+    def _without(why: str) -> None:
+        print(f"{why}; the picture is in the file all the same")

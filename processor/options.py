@@ -9,7 +9,9 @@ from pathlib import Path
 
 from torchlight.arguments import DictAction, Parser, number, str2bool
 
-STARTER = str(Path(__file__).resolve().parent.parent / "resource" / "models" / "starter.pt")
+ROOT = Path(__file__).resolve().parent.parent
+STARTER = str(ROOT / "resource" / "models" / "starter.pt")
+DEMOS = ROOT / "config" / "st_gcn" / "kinetics-skeleton"
 POSITIVE, NATURAL, NOT_NEGATIVE = number(int, 1), number(int, 0), number(float, 0)
 
 
@@ -193,12 +195,12 @@ def demo() -> Parser:
 
 def demo_offline() -> Parser:
     """The original's demo_offline: the same demo with its network for Kinetics."""
-    return _demo("main.py demo_offline", "config/st_gcn/kinetics-skeleton/demo_offline.yaml", None, None)
+    return _demo("main.py demo_offline", str(DEMOS / "demo_offline.yaml"), None, None)
 
 
 def demo_old() -> Parser:
     """The original's demo_old: the same with OpenPose's own program."""
-    return _demo("main.py demo_old", "config/st_gcn/kinetics-skeleton/demo_old.yaml", None, "3dparty/openpose/build")
+    return _demo("main.py demo_old", str(DEMOS / "demo_old.yaml"), None, "3dparty/openpose/build")
 
 
 def _demo(prog: str, config: str | None, weights: str | None, openpose: str | None) -> Parser:
@@ -214,10 +216,12 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     )
     group.add_argument("--output_dir", default="./data/demo_result", metavar="DIR", help="where the results go")
     group.add_argument(
-        "--height", type=number(int, 64), default=1080, metavar="PX", help="of the video that is written"
+        "--height", type=number(int, 64, 4320), default=1080, metavar="PX", help="of the video that is written"
     )
     group.add_argument("--show", action="store_true", help="a window with the picture too; q ends it")
-    group.add_argument("--json", action="store_true", help="print the result as JSON too")
+    group.add_argument(
+        "--json", action="store_true", help="the result as JSON on stdout, a line a video; the rest on stderr"
+    )
 
     group = parser.add_argument_group("pose")
     group.add_argument(
@@ -235,7 +239,9 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument("--model", metavar="CLASS", help="dotted name of the network; default: that of the weights")
     group.add_argument("--model_args", action=DictAction, help="its arguments")
     group.add_argument("--feeder_args", action=DictAction, help="how windows are made ready, as test_feeder_args")
-    group.add_argument("--window", type=POSITIVE, default=64, metavar="T", help="frames of a window, at --model_fps")
+    group.add_argument(
+        "--window", type=number(int, 8), default=64, metavar="T", help="frames of a window, at --model_fps"
+    )
     group.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one window to the next")
     group.add_argument("--model_fps", type=number(float, 1), default=30.0, metavar="FPS", help="rate the network knows")
     group.add_argument("--model_input_frame", type=POSITIVE, metavar="T", help="of the original; see --window")

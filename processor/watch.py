@@ -18,7 +18,7 @@ import numpy as np
 
 from feeder.pose.tracker import Tracker
 from feeder.skeleton import Skeleton, remap
-from feeder.windows import Resampler
+from feeder.windows import LOST, Resampler
 from processor.recognizer import Answer, Recognizer
 
 LEAST = 8  # frames with a person in them that a window needs
@@ -102,7 +102,7 @@ class Watcher:
         tracks = self.tracker.update(index, persons)
         joints = remap(persons.astype(np.float32), self.source, self.target)
         for track, points in zip(tracks.tolist(), joints):
-            self._add(track, index, seconds, points)
+            self._add(track, index, seconds, points, max(LOST, 1.5 / rate))
         for track in [track for track, person in self.persons.items() if seconds - person.newest > GAP]:
             self._leave(track)
         if len(self.waiting) >= self.batch:
@@ -117,9 +117,11 @@ class Watcher:
         self.windows.sort(key=lambda window: (window.first, window.track))
         return self.windows
 
-    def _add(self, track: int, index: int, seconds: float, joints: np.ndarray) -> None:
+    def _add(self, track: int, index: int, seconds: float, joints: np.ndarray, lost: float) -> None:
+        if track in self.persons and seconds - self.persons[track].newest > GAP:  # the times of the video jump
+            self._leave(track)
         if track not in self.persons:
-            fresh = Person(Resampler(self.fps), deque(maxlen=self.window), until_next=self.window)
+            fresh = Person(Resampler(self.fps, lost), deque(maxlen=self.window), until_next=self.window)
             self.persons[track] = fresh
         person = self.persons[track]
         person.newest = seconds
@@ -170,14 +172,15 @@ class Watcher:
         return clip
 
     def _ask(self) -> None:
-        if not self.waiting:
-            return
         aspect = self.frame_size[0] / self.frame_size[1]
-        answer: Answer = self.recognizer([clip for _, clip in self.waiting], [aspect] * len(self.waiting))
-        for i, (window, _) in enumerate(self.waiting):
-            window.probability = answer.probability[i]
-            window.attention = answer.attention[i].astype(np.float16) if answer.attention is not None else None
-            self.windows.append(window)
+        # a network need not take clips of several lengths at once
+        for T in {clip.shape[1] for _, clip in self.waiting}:
+            windows, clips = zip(*(each for each in self.waiting if each[1].shape[1] == T))
+            answer: Answer = self.recognizer(clips, [aspect] * len(clips))
+            for i, window in enumerate(windows):
+                window.probability = answer.probability[i]
+                window.attention = answer.attention[i].astype(np.float16) if answer.attention is not None else None
+            self.windows.extend(windows)
         self.waiting = []
 
 
