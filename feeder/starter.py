@@ -123,9 +123,8 @@ def mix(sports: list[Sequence], name: str, seed: int) -> Sequence:
     """The upper body of one action on the legs of another one."""
     rng = generator(seed, name)
     upper = sports[rng.integers(len(sports))]
-    lower = sports[rng.integers(len(sports))]
-    while lower.label == upper.label:
-        lower = sports[rng.integers(len(sports))]
+    others = [sport for sport in sports if sport.label != upper.label]
+    lower = others[rng.integers(len(others))]
     a, b = joints_of(upper), joints_of(lower)
     T = min(len(a), len(b))
     frames = np.linspace(0, len(b) - 1, T).round().astype(int)

@@ -2,11 +2,12 @@
 
     python main.py calibrate --weights resource/models/starter.pt --data_path data/penn-action/val_data.npy \
         --label_path data/penn-action/val_label.pkl
-    python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl --save
+    python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl --save [F]
 
 With --save the temperature and the threshold that suit these clips are written into the side-car of the weights: a
 score of 0.8 is then right four times out of five, and a best score below the threshold is answered with "unknown".
-Choose them on clips that were neither trained on nor are to be tested on.
+Choose them on clips that were neither trained on nor are to be tested on: train W without the clips H, and F, whose
+side-car is written if it is given, with the same settings on all of them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from feeder.detection import detected
 from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.windows import spans
-from processor.recognizer import UNKNOWN, Recognizer, read_sidecar, write_sidecar
+from processor.recognizer import UNKNOWN, Recognizer, read_sidecar, sidecar, write_sidecar
 from torchlight.arguments import UsageError
 
 BATCH = 64  # windows at once
@@ -29,8 +30,10 @@ BATCH = 64  # windows at once
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `calibrate`; see options.calibrate for arg."""
-    own = {"temperature": 1.0, "threshold": 0.0} if arg.save else {}
+    own = {"temperature": 1.0, "threshold": 0.0} if arg.save is not None else {}
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
+    if arg.save and not sidecar(arg.save).is_file():
+        raise UsageError(f"--save {arg.save}: {sidecar(arg.save)}, which is written into, does not exist")
     packed = read_packed(arg.data_path, arg.label_path)
     label = np.array(packed.label)
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
@@ -50,12 +53,13 @@ def run(arg: Namespace, argv: list[str]) -> None:
         owner, probability = of_windows(recognizer, clips, aspect, arg.window, arg.stride)
         votes[kind] = owner, probability
         report(kind, recognizer, voted(owner, probability), label)
-    if arg.save:
+    if arg.save is not None:
         owner = np.concatenate([owner + i * len(label) for i, (owner, _) in enumerate(votes.values())])
         probability = np.concatenate([probability for _, probability in votes.values()])
         temperature, threshold = calibrate(recognizer, owner, probability, np.tile(label, len(votes)), arg.keep)
-        write_sidecar(arg.weights, read_sidecar(arg.weights) | {"temperature": temperature, "threshold": threshold})
-        print(f"temperature {temperature}, threshold {threshold}: written beside {arg.weights}")
+        target = arg.save or arg.weights
+        write_sidecar(target, read_sidecar(target) | {"temperature": temperature, "threshold": threshold})
+        print(f"temperature {temperature}, threshold {threshold}: written into {sidecar(target)}")
 
 
 def of_windows(
