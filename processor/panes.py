@@ -23,6 +23,7 @@ COLOURS = np.array(  # of the tracks in turn: bright on black, easily told apart
 WHITE, GREY, INK = (255, 255, 255), (200, 205, 212), (14, 16, 20)
 BOLD, REGULAR = 600, 400
 SHIFT = 4  # binary places in the coordinates of lines and circles
+WIDEST = 4096  # pixels of a pane, for a video that is a strip: H.264 takes twice that
 COARSE = 4  # the glow has no edges: every fourth pixel is enough
 
 
@@ -67,8 +68,8 @@ class Panes:
 
     def __init__(self, frame_size: tuple[int, int], height: int, skeleton: Skeleton):
         width, tall = frame_size
-        self.h = max(16, round(height / 2))  # of a pane
-        self.w = max(16, round(self.h * width / tall))
+        self.h = max(16, round(min(height / 2, WIDEST * tall / width)))  # of a pane
+        self.w = min(max(16, round(self.h * width / tall)), WIDEST)
         self.size = 2 * self.w, 2 * self.h
         self.zoom = np.array([self.w / width, self.h / tall])
         self.bones = skeleton.bones

@@ -24,6 +24,7 @@ from feeder.sequence import DataError
 SUFFIXES = (".3gp", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4")
 SUFFIXES += (".mpeg", ".mpg", ".mts", ".ogv", ".ts", ".webm", ".wmv")
 TICK = Fraction(1, 90000)  # of the written file: fine enough for any frame rate, exact for the usual ones
+LONGEST = 2**30  # ticks that a picture may stand, three hours; .mp4 has 32 bits for it
 
 av.logging.set_level(None)  # FFmpeg's remarks about a damaged file do not belong on the terminal
 
@@ -169,7 +170,7 @@ class VideoWriter:
         self.part = self.path.with_name(self.path.stem + ".part.mp4")
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.width, self.height, self.step = width, height, max(1, round(1 / (fps * TICK)))
-        self.last = None  # time of the last frame, in ticks
+        self.last, self.skipped = None, 0  # time of the last frame, and what was left out before it, in ticks
         self.sound = Sound(sound_from) if sound_from is not None else None
         self.container = av.open(location(self.part), "w", format="mp4", options={"movflags": "faststart"})
         rate = Fraction(fps).limit_denominator(1001)
@@ -193,16 +194,24 @@ class VideoWriter:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24").reformat(
             format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
         )
-        ticks = max(0, round(seconds / TICK))
+        ticks = max(0, round(seconds / TICK)) - self.skipped
+        if self.last is not None and ticks > self.last + LONGEST:  # the source's clock has jumped
+            self.skipped += ticks - (self.last + self.step)
+            ticks = self.last + self.step
         self.last = ticks if self.last is None else max(ticks, self.last + 1)
         frame.pts, frame.time_base, frame.duration = self.last, TICK, self.step
         self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
-        for packet in self.stream.encode(frame):
-            if self.sound:
-                self.sound.until(packet.dts * packet.time_base)
-            self.container.mux(packet)
+        try:
+            for packet in self.stream.encode(frame):
+                if self.sound:
+                    self.sound.until(packet.dts * packet.time_base)
+                self.container.mux(packet)
+        except FFmpegError as error:
+            if isinstance(error, OSError):
+                raise
+            raise DataError(f"{self.path} cannot be written, {self.width} x {self.height} ({error.strerror})") from None
 
     def __enter__(self) -> VideoWriter:
         return self
