@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import groupby
 
 import numpy as np
 
@@ -72,7 +73,9 @@ class Person:
 
 @dataclass
 class Watcher:
-    """Args: see above; fps is the rate the network was trained at, every: ask at once (live) or in batches."""
+    """Args: see above; fps: the rate the network was trained at, batch: how many windows are asked about at once, 1 when
+    the answers cannot wait (live.py, which takes them out of `windows`).
+    """
 
     recognizer: Recognizer
     source: Skeleton
@@ -101,42 +104,48 @@ class Watcher:
             self.tracker = Tracker(self.source, max_gap=max(1, round(GAP * rate)))
         tracks = self.tracker.update(index, persons)
         joints = remap(persons.astype(np.float32), self.source, self.target)
-        for track, points in zip(tracks.tolist(), joints):
-            self._add(track, index, seconds, points, max(LOST, 1.5 / rate))
-        for track in [track for track, person in self.persons.items() if seconds - person.newest > GAP]:
-            self._leave(track)
+        self._add(tracks.tolist(), index, seconds, joints, max(LOST, 1.5 / rate))
+        self._leave([track for track, person in self.persons.items() if seconds - person.newest > GAP])
         if len(self.waiting) >= self.batch:
             self._ask()
         return tracks, joints
 
     def finish(self) -> list[Window]:
         """The video is over: ask about what is left. All windows, in the order of the video."""
-        for track in list(self.persons):
-            self._leave(track)
+        self._leave(list(self.persons))
         self._ask()
         self.windows.sort(key=lambda window: (window.first, window.track))
         return self.windows
 
-    def _add(self, track: int, index: int, seconds: float, joints: np.ndarray, lost: float) -> None:
-        if track in self.persons and seconds - self.persons[track].newest > GAP:  # the times of the video jump
-            self._leave(track)
-        if track not in self.persons:
-            fresh = Person(Resampler(self.fps, lost), deque(maxlen=self.window), until_next=self.window)
-            self.persons[track] = fresh
-        person = self.persons[track]
-        person.newest = seconds
-        for number, points in person.resampler.add(seconds, joints):
-            person.moments.append(Moment(number, index, seconds, points))
-            person.until_next -= 1
-            if person.until_next == 0:
-                self._window(track, person)
+    def _add(self, tracks: list[int], index: int, seconds: float, joints: np.ndarray, lost: float) -> None:
+        fresh = []
+        for track, points in zip(tracks, joints):
+            if track in self.persons and seconds - self.persons[track].newest > GAP:  # the times of the video jump
+                self._leave([track])
+            if track not in self.persons:
+                moments = deque(maxlen=self.window)
+                self.persons[track] = Person(Resampler(self.fps, lost), moments, until_next=self.window)
+            self.persons[track].newest = seconds
+            moments = self.persons[track].resampler.add(seconds, points)
+            fresh += [(track, Moment(number, index, seconds, points)) for number, points in moments]
+        fresh.sort(key=lambda each: each[1].number)
+        for _, group in groupby(fresh, key=lambda each: each[1].number):
+            together = list(group)
+            for track, moment in together:  # everybody's, before a window is cut
+                self.persons[track].moments.append(moment)
+                self.persons[track].until_next -= 1
+            for track, _ in together:
+                if self.persons[track].until_next == 0:
+                    self._window(track, self.persons[track])
 
-    def _leave(self, track: int) -> None:
+    def _leave(self, tracks: list[int]) -> None:
         """Somebody is gone: the last window ends with the last frame."""
-        person = self.persons[track]
-        if not person.asked or person.until_next < self.stride:
-            self._window(track, person)
-        del self.persons[track]
+        for track in tracks:
+            person = self.persons[track]
+            if not person.asked or person.until_next < self.stride:
+                self._window(track, person)
+        for track in tracks:
+            del self.persons[track]
 
     def _window(self, track: int, person: Person) -> None:
         person.asked, person.until_next = True, self.stride

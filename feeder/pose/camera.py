@@ -36,6 +36,7 @@ class Camera:
         self.height, self.width = image.shape[:2]
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         self.fps = float(fps) if 0 < fps <= 1000 else 30.0
+        self.is_file = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0  # a web server's: it comes faster than it plays
         self.begin = time.monotonic()
         self.newest: Frame | None = Frame(0, 0.0, image)  # BGR until it is asked for
         self.ended = False
@@ -55,10 +56,15 @@ class Camera:
             frame.image = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
         return frame
 
-    def close(self) -> None:
-        """End the thread, which lets go of the camera. A silent stream is waited for no longer than PATIENCE."""
+    def stop(self) -> None:
+        """End the thread, which lets go of the camera: `read` gives the picture that is there, then None."""
         with self.change:
             self.ended = True
+            self.change.notify_all()
+
+    def close(self) -> None:
+        """Stop, and wait for it: for a silent stream no longer than PATIENCE."""
+        self.stop()
         self.thread.join(PATIENCE)
 
     def __enter__(self) -> Camera:
@@ -81,6 +87,8 @@ class Camera:
                 if not ok:
                     return
                 index += 1
+                if self.is_file:
+                    time.sleep(max(0, self.begin + index / self.fps - time.monotonic()))
                 with self.change:
                     self.newest = Frame(index, time.monotonic() - self.begin, image)
                     self.change.notify_all()
