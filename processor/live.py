@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import torch
@@ -82,9 +82,9 @@ def source_of(video: str) -> tuple[str, str]:
     if "://" not in video:
         number = video if video.isdecimal() else "0"  # camera_source, the original's word
         return number, f"camera{int(number)}"
-    address = urlsplit(video)  # no more of it: there may be a password in it
-    last = Path(address.path).stem or address.hostname or ""
-    return video, re.sub(r"[^\w.-]+", "_", last).lstrip(".-") or "stream"
+    address = urlsplit(video)  # its path alone: there may be a password before it, or a key behind it
+    last = Path(unquote(address.path)).stem or address.hostname or ""
+    return video, re.sub(r"[^\w. -]+", "_", last).strip(". -") or "stream"
 
 
 @contextmanager
