@@ -1,0 +1,86 @@
+"""tools/ablate.py on a ladder of two steps of a small network: the table is that of the runs, and what is done stays done."""
+
+import csv
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tools import ablate
+
+CLASSES = 3
+
+
+@pytest.fixture
+def ladder(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for part, num in (("train", 24), ("val", 12)):
+        label = np.arange(num) % CLASSES
+        data = rng.normal(0, 0.05, (num, 3, 12, 18, 1)).astype(np.float32)
+        for clip, c in zip(data, label):
+            clip[0, :, 5 * c : 5 * c + 5] += 1
+        np.save(tmp_path / f"{part}_data.npy", data)
+        (tmp_path / f"{part}_label.pkl").write_bytes(pickle.dumps(([f"{part}{i}" for i in range(num)], label.tolist())))
+    folder = tmp_path / "ladders/toy"
+    folder.mkdir(parents=True)
+
+    def feeder(part):
+        paths = {"data_path": f"{tmp_path}/{part}_data.npy", "label_path": f"{tmp_path}/{part}_label.pkl"}
+        return paths | {"window_size": 8, "uniform_sample": True, "layout": "openpose", "dimension": 2}
+
+    graph = {"layout": "openpose", "strategy": "spatial"}
+    model = {"in_channels": 3, "num_class": CLASSES, "blocks": [[8, 1]], "graph_args": graph}
+    first = {
+        "train_feeder_args": feeder("train"),
+        "test_feeder_args": feeder("val"),
+        "model": "net.st_gcn.Model",
+        "model_args": model,
+        "batch_size": 8,
+        "num_epoch": 2,
+        "save_result": True,
+    }
+    (folder / "1_first.yaml").write_text(yaml.safe_dump(first))
+    (folder / "4_augmentation.yaml").write_text(yaml.safe_dump({"base": "1_first.yaml", "base_lr": 0.1}))
+    monkeypatch.setattr(ablate, "LADDERS", tmp_path / "ladders")
+    return tmp_path
+
+
+def climb(folder, monkeypatch, *options):
+    monkeypatch.setattr(sys, "argv", ["ablate.py", "toy", "--work_dir", str(folder / "out"), *options])
+    ablate.main()
+
+
+def test_the_table_is_that_of_the_runs(ladder, monkeypatch, capsys):
+    readme = ladder / "README.md"
+    readme.write_text("before\n<!-- ablation: toy -->\nold\n<!-- end -->\nafter\n")
+    climb(ladder, monkeypatch, "--seeds", "0", "1", "--readme", str(readme))
+    rows = list(csv.DictReader((ladder / "out/toy/table.csv").open()))
+    assert [row["step"] for row in rows] == ["1_first", "4_augmentation", "7_four_streams"]
+    label = dict(zip(*pickle.loads((ladder / "val_label.pkl").read_bytes())))
+    for row in rows:
+        top1 = []
+        for seed in (0, 1):
+            scores = pickle.loads((ladder / f"out/toy/{row['step']}/seed{seed}/test_result.pkl").read_bytes())
+            top1.append(100 * np.mean([scores[name].argmax() == label[name] for name in label]))
+        assert float(row["top1"]) == pytest.approx(np.mean(top1))
+        assert float(row["std"]) == pytest.approx(np.std(top1, ddof=1))
+        assert f"| {np.mean(top1):.1f} ± {np.std(top1, ddof=1):.1f} |" in readme.read_text()
+    assert readme.read_text().startswith("before\n<!--") and readme.read_text().endswith("<!-- end -->\nafter\n")
+    assert "old" not in readme.read_text()
+
+    capsys.readouterr()
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("a step that is done was done again"))
+    climb(ladder, monkeypatch, "--seeds", "0", "1")
+    assert "| first |" in capsys.readouterr().out
+
+
+def test_a_file_without_marks_is_left_as_it_is(tmp_path):
+    path = Path(tmp_path / "README.md")
+    path.write_text("nothing here\n")
+    with pytest.raises(ValueError, match="marks"):
+        ablate.put(path, "toy", ["table"])
+    assert path.read_text() == "nothing here\n"

@@ -1,0 +1,146 @@
+"""What each switch of today's recipe buys: a ladder of trainings, each with one thing more, over several seeds.
+
+    python tools/ablate.py penn-action              # config/ablation/penn-action/1_original.yaml, 2_... and so on
+    python tools/ablate.py nw-ucla --seeds 0 1 --steps 1 2 3
+
+The last step is the fusion of four streams, trained as the best step of one network. A step that is done is not done
+again, so a ladder that was cut off goes on. Writes work_dir/ablation/<data set>/table.csv and table.md, and puts the
+table between its two marks in --readme.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+
+from feeder.packed import load_pickle, read_label, recipe
+from feeder.sequence import DataError
+from feeder.streams import STREAMS
+from tools.command import run
+from torchlight.arguments import load_config
+from torchlight.workdir import atomic
+
+ROOT = Path(__file__).resolve().parent.parent
+LADDERS = ROOT / "config" / "ablation"
+STREAMS_OF = "4_augmentation"  # the step that is trained on each stream, tested on ten clips
+FUSION = "7_four_streams"
+
+
+def main() -> None:
+    ladders = sorted(path.name for path in LADDERS.iterdir())
+    parser = argparse.ArgumentParser(description="Train the ladder of one data set, and write its table.")
+    parser.add_argument("data_set", choices=ladders)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+    parser.add_argument("--steps", type=int, nargs="+", help="only these (default: all)")
+    parser.add_argument("--work_dir", default="work_dir/ablation", help="(default: work_dir/ablation)")
+    parser.add_argument("--readme", metavar="MD", help="put the table into this file, between its marks")
+    arg = parser.parse_args()
+    folder = Path(arg.work_dir).absolute() / arg.data_set
+    configs = sorted((LADDERS / arg.data_set).glob("*.yaml"))
+    label_path = ROOT / load_config(configs[0])["test_feeder_args"]["label_path"]
+    if not label_path.exists():
+        raise DataError(f"{label_path} does not exist; make it with: {recipe(label_path)}")
+    label = dict(zip(*read_label(label_path)))
+    steps = [path.stem for path in configs] + [FUSION]
+    chosen = [step for step in steps if arg.steps is None or int(step.split("_")[0]) in arg.steps]
+    if not chosen:
+        raise DataError(f"--steps {arg.steps}: the steps are 1 to {len(steps)}")
+    for seed in arg.seeds:
+        for step in chosen:
+            if step == FUSION:
+                fuse(arg.data_set, folder, seed)
+            else:
+                train(LADDERS / arg.data_set / f"{step}.yaml", folder / step, seed)
+            rows = [row for step in steps if (row := measured(label, folder, step))]
+            write(folder, rows)
+    table = markdown(rows)
+    print("\n".join(table))
+    if arg.readme:
+        put(Path(arg.readme), arg.data_set, table)
+
+
+def train(config: Path, folder: Path, seed: int, *options: str) -> None:
+    """One run of recognition, unless it is done."""
+    work_dir = folder / f"seed{seed}"
+    if not (work_dir / "test_result.pkl").exists():
+        call(work_dir, "recognition", "-c", str(config), "--seed", str(seed), "--print_log", "False", *options)
+
+
+def fuse(data_set: str, folder: Path, seed: int) -> None:
+    """The four streams of one seed, and their mean."""
+    results = []
+    for stream in STREAMS:
+        work_dir = folder / f"{FUSION}_{stream}"
+        config = LADDERS / data_set / f"{STREAMS_OF}.yaml"
+        train(config, work_dir, seed, "--stream", stream, "--test_feeder_args", "num_clips=10")
+        results.append(str(work_dir / f"seed{seed}" / "test_result.pkl"))
+    if not (folder / FUSION / f"seed{seed}" / "test_result.pkl").exists():
+        call(folder / FUSION / f"seed{seed}", "ensemble", "--results", *results)
+
+
+def call(work_dir: Path, processor: str, *options: str) -> None:
+    """`main.py` in a process of its own; its time goes into seconds.txt."""
+    print(f"{processor}: {work_dir}", flush=True)
+    began = time.perf_counter()
+    command = [sys.executable, str(ROOT / "main.py"), processor, *options, "-w", str(work_dir)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise DataError(f"{' '.join(command)} ended with status {done.returncode}; what was done before is kept")
+    (work_dir / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n")
+
+
+def measured(label: dict[str, int], folder: Path, step: str) -> dict | None:
+    """Mean and standard deviation (n - 1) of a step over the seeds that are there; None if none is."""
+    top1 = []
+    for path in sorted((folder / step).glob("seed*/test_result.pkl")):
+        scores = load_pickle(path, "remove it and run the ladder again")
+        top1.append(100 * float(np.mean([scores[name].argmax() == label[name] for name in scores])))
+    if not top1:
+        return None
+    spread = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
+    return {"step": step, "top1": float(np.mean(top1)), "std": spread, "seeds": len(top1)}
+
+
+def write(folder: Path, rows: list[dict]) -> None:
+    with atomic(folder / "table.csv", "w") as file:
+        writer = csv.DictWriter(file, ["step", "top1", "std", "seeds"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    with atomic(folder / "table.md", "w") as file:
+        file.write("\n".join(markdown(rows)) + "\n")
+
+
+def markdown(rows: list[dict]) -> list[str]:
+    """The table, with what each step changes against the one before."""
+    lines = ["| step | top-1 | change | seeds |", "|---|---|---|---|"]
+    before = None
+    for row in rows:
+        name = row["step"].partition("_")[2].replace("_", " ")
+        spread = f" ± {row['std']:.1f}" if row["std"] is not None else ""
+        change = "" if before is None else f"{row['top1'] - before:+.1f}"
+        lines.append(f"| {name} | {row['top1']:.1f}{spread} | {change} | {row['seeds']} |")
+        before = row["top1"]
+    return lines
+
+
+def put(path: Path, data_set: str, table: list[str]) -> None:
+    """The table between `<!-- ablation: data_set -->` and `<!-- end -->` of a Markdown file."""
+    text = path.read_text(encoding="utf-8")
+    head, mark, rest = text.partition(f"<!-- ablation: {data_set} -->")
+    _, end, tail = rest.partition("<!-- end -->")
+    if not (mark and end):
+        raise DataError(f"{path}: the marks <!-- ablation: {data_set} --> and <!-- end --> are not there")
+    with atomic(path, "w") as file:
+        file.write("\n".join([head + mark, *table, end + tail]))
+
+
+if __name__ == "__main__":
+    run(main)
