@@ -1,13 +1,14 @@
 # make quickstart   everything from nothing: environment, data, training, test
+# make demo         what somebody does in a video; the first time, a pose model of 10 MB is fetched
 # make test         every test
 # Needs Python >= 3.10 and make; all else is installed into .venv.
 
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help quickstart test lint clean
+.PHONY: help quickstart demo test lint clean
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("error: this is Python %d.%d; 3.10 or newer is needed (make PYTHON=python3.x ...)" % sys.version_info[:2] if sys.version_info < (3, 10) else 0)'
@@ -27,6 +28,9 @@ data/synthetic/val_data.npy: | .venv/installed
 quickstart: .venv/installed data/synthetic/val_data.npy
 	$(RUN) main.py recognition -c config/quickstart/train.yaml
 	$(RUN) main.py recognition -c config/quickstart/test.yaml
+
+demo: .venv/installed
+	$(RUN) main.py demo
 
 test: .venv/installed-tests
 	$(RUN) -m pytest

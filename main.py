@@ -52,10 +52,11 @@ def main(argv: list[str]) -> int:
     try:
         arg = parse(parser(), argv[1:])
         importlib.import_module(module).run(arg, argv)
-    except (UsageError, DataError, OSError) as error:
+    except (UsageError, DataError, OSError, ModuleNotFoundError) as error:
         if "--debug" in argv:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        remedy = "; pip install -r requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
+        print(f"error: {error}{remedy}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -324,6 +324,13 @@ def test_without_libgl_one_line_names_the_package(tmp_path):
     assert "libGL.so.1" in run.stderr and "apt install libgl1 libglib2.0-0" in run.stderr
 
 
+def test_a_missing_package_is_one_line_too(tmp_path):
+    (tmp_path / "av.py").write_text("raise ModuleNotFoundError(\"No module named 'av'\", name='av')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run([sys.executable, "main.py", "demo"], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (2, "error: No module named 'av'; pip install -r requirements.txt\n")
+
+
 def test_training_never_opens_a_video_library(small, tmp_path):
     script = (
         "import sys, main\n"

@@ -14,6 +14,7 @@ TOOL, MODEL = ROOT / "tools" / "render_sample.py", ROOT / "models" / "movenet.tf
 
 
 def render(*arguments):
+    pytest.importorskip("cv2", exc_type=ImportError)
     return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True)
 
 
