@@ -24,10 +24,10 @@ def test_without_a_processor_they_are_listed(argv, words, capsys):
 @pytest.mark.parametrize("argv", [["-h"], *[[name, "-h"] for name in PROCESSORS]])
 def test_help_answers_at_once_without_torch_or_opencv(argv):
     script = (
-        "import sys, time; begin = time.perf_counter(); sys.argv = ['main.py'] + sys.argv[1:]\n"
+        "import sys, time; begin = time.process_time(); sys.argv = ['main.py'] + sys.argv[1:]\n"
         "import main, contextlib\n"
         "with contextlib.suppress(SystemExit): main.main(sys.argv[1:])\n"
-        "print(time.perf_counter() - begin, 'torch' in sys.modules, 'cv2' in sys.modules)"
+        "print(time.process_time() - begin, 'torch' in sys.modules, 'cv2' in sys.modules)"
     )
     answers = []
     for _ in range(3):

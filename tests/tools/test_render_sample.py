@@ -9,12 +9,12 @@ import pytest
 from feeder.pose.video import Video
 from tools.render_sample import JOINT, SAMPLE, SIZE, draw_frame, draw_room, look, perform
 
+pytest.importorskip("cv2", exc_type=ImportError)
 ROOT = Path(__file__).resolve().parents[2]
 TOOL, MODEL = ROOT / "tools" / "render_sample.py", ROOT / "models" / "movenet.tflite"
 
 
 def render(*arguments):
-    pytest.importorskip("cv2", exc_type=ImportError)
     return subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True)
 
 
