@@ -124,6 +124,16 @@ def test_a_video_becomes_a_mosaic_a_json_and_a_table(watch, tmp_path, capsys):
     assert f"Prediction result: {told['label']}" in out and "frames/s" in out and told["top5"][4][0] in out
 
 
+@pytest.mark.skipif(
+    not (ROOT / "models/movenet.tflite").is_file(), reason="no models/movenet.tflite; make demo fetches it"
+)
+def test_somebody_does_jumping_jacks_in_the_sample(tmp_path, capsys):
+    """All defaults: the sample, MoveNet, the starter model."""
+    assert main(["demo", "--output_dir", str(tmp_path), "--height", "96", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["label"] == "jumping jacks" and told["score"] >= 0.8 and told["persons"] == 1 and told["frames"] == 240
+
+
 def test_with_json_stdout_is_for_a_program(watch, tmp_path, capsys):
     (tmp_path / "clips").mkdir()
     for name in ("a.mp4", "b.mp4"):
