@@ -32,8 +32,11 @@ from feeder.pose.camera import Camera
 from feeder.pose.opencv import cv2
 from feeder.pose.video import Frame, VideoWriter
 from feeder.skeleton import load_skeleton
-from processor import demo, panes
+from processor import panes
+from processor.joints import picture_estimator
+from processor.outcome import outcome, row, tell, write_result
 from processor.recognizer import Recognizer
+from processor.show import Show, person_of
 from processor.watch import Watcher, Window, vote
 from torchlight.arguments import UsageError
 from torchlight.newest import newest
@@ -53,7 +56,7 @@ def run(arg: Namespace, recognizer: Recognizer, answers: TextIO) -> None:
         raise UsageError("--openpose is a program for files; for a camera add --pose openpose, its Python module")
     torch.set_num_threads(1)  # every stage has its thread; those of a pool would wait for cores that the others use
     cv2.setNumThreads(1)
-    estimate = demo.picture_estimator(arg, LONG_SIDE)
+    estimate = picture_estimator(arg, LONG_SIDE)
     source, name = source_of(arg.video)
     output = Path(arg.output_dir) / name
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -69,12 +72,12 @@ def run(arg: Namespace, recognizer: Recognizer, answers: TextIO) -> None:
         if not asked.is_set():
             print(f"{name} gives no more pictures.")
         result = record.result(name, drawn)
-        demo.write_result(output, result)
+        write_result(output, result)
         if arg.json:
             json.dump(result, answers, ensure_ascii=False)
             print(file=answers, flush=True)
         looked = f"{record.looked} of the camera's {record.taken} looked at ({record.looked / record.taken:.0%})"
-        demo.tell(result, f"{result['fps']:.1f} frames/s; {looked}", output)
+        tell(result, f"{result['fps']:.1f} frames/s; {looked}", output)
 
 
 def source_of(video: str) -> tuple[str, str]:
@@ -121,7 +124,7 @@ def follow(poses: Iterator[tuple[Frame, np.ndarray]], watcher: Watcher, record: 
         record.looked, record.taken = record.looked + 1, frame.index + 1
         record.seconds = frame.seconds
         people = [
-            demo.person_of(watcher.recognizer, answers[track], track, points, frame.index)
+            person_of(watcher.recognizer, answers[track], track, points, frame.index)
             if track in answers
             else panes.Person(track, points)  # not seen for long enough yet
             for track, points in zip(tracks.tolist(), joints)
@@ -141,7 +144,7 @@ def show(
 ) -> int:
     """Draw, show and write until the camera ends or somebody has asked for that; how many pictures there are."""
     mosaic = panes.Panes((camera.width, camera.height), height, recognizer.skeleton)
-    window, picture, drawn = demo.Show(True), None, 0
+    window, picture, drawn = Show(True), None, 0
     times: deque[float] = deque(maxlen=RECENT)
     with VideoWriter(output.with_name(f"{output.name}.mp4"), *mosaic.size, camera.fps) as out:
         for each in seen:
@@ -200,7 +203,7 @@ class Record:
         """The windows that have been answered since, which the watcher then forgets."""
         windows, watcher.windows = watcher.windows, []
         for window in windows:
-            self.rows.append(demo.row(self.recognizer, window))
+            self.rows.append(row(self.recognizer, window))
             self.tracks.add(window.track)
             self.sum += window.seen * window.probability
             self.weight += window.seen
@@ -210,4 +213,4 @@ class Record:
         """What is in the .json: frames and fps are those of the .mp4, in a window they count the camera's pictures."""
         probability = self.sum / self.weight if self.weight else None
         fps = (drawn - 1) / self.seconds if self.seconds else 0.0
-        return demo.outcome(self.recognizer, probability, self.rows, len(self.tracks), name, drawn, fps)
+        return outcome(self.recognizer, probability, self.rows, len(self.tracks), name, drawn, fps)

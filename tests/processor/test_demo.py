@@ -20,7 +20,7 @@ from feeder.pose import movenet
 from feeder.pose.video import Video
 from main import main
 from net.st_gcn import Model
-from processor import demo
+from processor import demo, offline
 from processor.recognizer import describe, write_sidecar
 from tests.feeder.pose.test_video import make, make_with_sound, noise
 
@@ -440,7 +440,7 @@ def test_own_label_names(watch, tmp_path):
 
 def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch):
     path = clip(tmp_path / "clip.mp4", 200)
-    draw = demo.panes.Panes.draw
+    draw = offline.panes.Panes.draw
 
     def slowly(self, *given):
         time.sleep(0.01)
@@ -452,7 +452,7 @@ def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(demo.panes.Panes, "draw", slowly)
+    monkeypatch.setattr(offline.panes.Panes, "draw", slowly)
     threading.Thread(target=interrupt).start()
     assert watch("--video", path) == 130
     assert 5 < len(list(Video(tmp_path / "out/clip.mp4"))) < 190

@@ -19,7 +19,7 @@ from feeder.pose.opencv import cv2
 from feeder.pose.video import VideoWriter
 from main import main
 from net.st_gcn import Model
-from processor import demo, live
+from processor import live
 from processor.recognizer import UNKNOWN, describe, write_sidecar
 
 RATE = 50
@@ -99,7 +99,7 @@ def watch(monkeypatch, tmp_path, weights):
     def watch(fake=None, estimator=None, window=None, *argv, video="0", name="camera0"):
         if fake is not None:
             monkeypatch.setattr(camera.cv2, "VideoCapture", lambda *_: fake)
-        monkeypatch.setattr(demo, "picture_estimator", lambda arg, long_side: estimator or Estimator())
+        monkeypatch.setattr(live, "picture_estimator", lambda arg, long_side: estimator or Estimator())
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         if window is not None:
