@@ -17,6 +17,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TextIO
 
+import torch
+
+from feeder.pose.opencv import cv2
 from feeder.pose.video import Video, list_videos
 from feeder.sequence import DataError
 from processor import live, offline
@@ -39,6 +42,8 @@ def run(arg: Namespace, argv: list[str]) -> None:
 
 def everything(arg: Namespace, answers: TextIO) -> None:
     """All that --video names, the results as JSON to `answers` where they are wanted there."""
+    torch.set_num_threads(1)  # every stage has its thread; those of a pool would wait for cores that the others use
+    cv2.setNumThreads(1)
     recognizer = load_recognizer(arg)
     if is_live(arg.video):
         return live.run(arg, recognizer, answers)

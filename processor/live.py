@@ -26,10 +26,8 @@ from typing import TextIO
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-import torch
 
 from feeder.pose.camera import Camera
-from feeder.pose.opencv import cv2
 from feeder.pose.video import Frame, VideoWriter
 from feeder.skeleton import load_skeleton
 from processor import panes
@@ -54,8 +52,6 @@ def run(arg: Namespace, recognizer: Recognizer, answers: TextIO) -> None:
         raise UsageError("--keypoints are those of a file; the joints of a camera are found while it runs")
     if arg.openpose and arg.pose != "openpose":
         raise UsageError("--openpose is a program for files; for a camera add --pose openpose, its Python module")
-    torch.set_num_threads(1)  # every stage has its thread; those of a pool would wait for cores that the others use
-    cv2.setNumThreads(1)
     estimate = picture_estimator(arg, LONG_SIDE)
     source, name = source_of(arg.video)
     output = Path(arg.output_dir) / name

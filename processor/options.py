@@ -178,9 +178,15 @@ def calibrate() -> Parser:
     parser.add_argument("--label_path", required=True, metavar="PKL", help="their labels")
     parser.add_argument("--window", type=POSITIVE, default=64, metavar="T", help="frames of a window")
     parser.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one to the next")
-    parser.add_argument("--save", action="store_true", help="write temperature and threshold beside the weights")
     parser.add_argument(
-        "--keep", type=number(float, 0, 1), default=0.97, metavar="P", help="share of right answers above the threshold"
+        "--save",
+        nargs="?",
+        const="",
+        metavar="FILE",
+        help="write temperature and threshold beside the weights, or beside those of FILE, trained on all clips",
+    )
+    parser.add_argument(
+        "--keep", type=number(float, 0, 1), default=0.98, metavar="P", help="share of right answers above the threshold"
     )
     parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
     parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
@@ -218,7 +224,7 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument(
         "--height", type=number(int, 64, 4320), default=1080, metavar="PX", help="of the video that is written"
     )
-    group.add_argument("--show", action="store_true", help="a window with the picture too; q ends it")
+    group.add_argument("--show", action="store_true", help="a window with the picture too, as live; q ends it")
     group.add_argument(
         "--json", action="store_true", help="the result as JSON on stdout, a line a video; the rest on stderr"
     )
@@ -227,7 +233,12 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument(
         "--pose", default="movenet", choices=["movenet", "openpose", "json"], help="who finds the joints"
     )
-    group.add_argument("--openpose", default=openpose, metavar="DIR", help="OpenPose's build folder: use its program")
+    group.add_argument(
+        "--openpose",
+        default=openpose,
+        metavar="DIR",
+        help="OpenPose's build folder: its program; with --pose openpose, its Python module",
+    )
     group.add_argument("--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="what it looks for")
     group.add_argument(
         "--keypoints", metavar="DIR", help="OpenPose's JSON files, or one of Kinetics-skeleton: joints found before"
