@@ -31,6 +31,7 @@ from feeder.feeder import Feeder
 from feeder.packed import write_packed
 from feeder.sequence import Sequence
 from feeder.skeleton import load_skeleton
+from processor.experiment import count_classes
 from torchlight import device
 from torchlight.arguments import UsageError, build
 from torchlight.workdir import atomic
@@ -43,6 +44,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `benchmark`: see options.benchmark for arg."""
     if arg.model is None:
         arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
+    count_classes(arg)
     devices = device.select(arg.device, arg.use_gpu)
     torch.manual_seed(arg.seed)
     bench = Benchmark(arg, devices)

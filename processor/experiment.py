@@ -5,6 +5,7 @@ The network comes from net/, the clips from feeder/, everything that has never h
 
 from __future__ import annotations
 
+import inspect
 import os
 from argparse import Namespace
 from pathlib import Path
@@ -17,7 +18,7 @@ from feeder.packed import recipe
 from net.graph import Graph
 from processor.recognizer import describe
 from torchlight import checkpoint, device, metrics
-from torchlight.arguments import UsageError, build, check_arguments
+from torchlight.arguments import UsageError, build, check_arguments, import_class
 from torchlight.batches import Batches
 from torchlight.distributed import World
 from torchlight.workdir import WorkDir
@@ -40,6 +41,18 @@ def check_paths(arg: Namespace) -> None:
             raise UsageError(f"{key}: {Path(path).absolute()} does not exist{remedy}")
 
 
+def count_classes(arg: Namespace) -> None:
+    """Where num_class is left out, or 0, it is the number of the label_names."""
+    given = arg.model_args.get("num_class")
+    parameter = inspect.signature(import_class(arg.model)).parameters.get("num_class")
+    if given or parameter is None:
+        return
+    if arg.label_names:
+        arg.model_args["num_class"] = len(metrics.read_names(arg.label_names))
+    elif given == 0 or parameter.default is parameter.empty:
+        raise UsageError("model_args: num_class is not given, and there are no label_names to count")
+
+
 class Experiment:
     """Everything a run needs, built and checked: devices, feeders, network, work folder."""
 
@@ -49,6 +62,7 @@ class Experiment:
             raise UsageError("the test phase needs --weights, the network to test")
         if arg.model is None:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
+        count_classes(arg)
         if "graph_args" in arg.model_args:
             check_arguments(Graph, arg.model_args["graph_args"], "model_args: graph_args")
         self.devices = device.select([world.local_rank] if world.size > 1 else arg.device, arg.use_gpu)

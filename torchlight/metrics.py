@@ -148,16 +148,21 @@ def draw_confusion(path: str | Path, matrix: np.ndarray, names: Sequence[str] | 
         figure.savefig(file, format="png", bbox_inches="tight")
 
 
-def read_names(path: str | None, num_class: int) -> list[str]:
-    """Class names from a text file, one a line; the numbers of the classes where there is none. Raises UsageError."""
+def read_names(path: str | None, num_class: int | None = None) -> list[str]:
+    """Class names from a text file, one a line; the numbers of the classes where there is none. Raises UsageError.
+
+    num_class: how many there have to be; None: at least one.
+    """
     if path is None:
-        return [str(c) for c in range(num_class)]
+        return [str(c) for c in range(num_class or 0)]
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"label_names: {path} is not a text file") from None
     names = [line.strip() for line in lines if line.strip()]
-    if len(names) != num_class:
+    if not names:
+        raise UsageError(f"label_names: {path} is empty; class names belong there, one a line")
+    if num_class is not None and len(names) != num_class:
         raise UsageError(f"label_names: {path} has {len(names)} names where there are {num_class} classes")
     return names
 

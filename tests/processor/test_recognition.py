@@ -282,6 +282,18 @@ def test_bad_input_is_one_line_and_exit_2(small, tmp_path, capsys, monkeypatch, 
     assert not list((tmp_path / "out").glob("*.pt")) and not list(tmp_path.rglob("*.part"))
 
 
+def test_num_class_0_is_the_number_of_label_names(small, tmp_path, capsys):
+    assert run(small, tmp_path / "out", "--model_args", "num_class=0", "--num_epoch", 1) == 0
+    assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["model_args"]["num_class"] == 4
+    assert yaml.safe_load((tmp_path / "out/epoch1_model.yaml").read_text())["model_args"]["num_class"] == 4
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    del config["label_names"], config["model_args"]["num_class"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    capsys.readouterr()
+    assert run(tmp_path, tmp_path / "out2") == 2
+    assert "num_class is not given, and there are no label_names to count" in capsys.readouterr().err
+
+
 class Evil:
     """A pickle of it makes a file when it is read."""
 
