@@ -32,6 +32,7 @@ DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "ntu60": "python tools/ntu_gendata.py --denoise --out_folder data/ntu60 --data_path <nturgb+d_skeletons>",
     "ntu120": "python tools/ntu_gendata.py --dataset ntu120 --denoise --out_folder data/ntu120 --data_path <skeletons>",
     "Kinetics": "python tools/kinetics_gendata.py --data_path <kinetics-skeleton>",
+    "custom": "python tools/video_gendata.py --data_path <folder of label folders>",
     "penn-action": "python tools/gendata.py --format penn-action --data_path <Penn_Action>",
     "nw-ucla": "python tools/gendata.py --format nw-ucla --data_path <all_sqe>",
     "sbu": "python tools/gendata.py --format sbu --data_path <sbu_interaction>",

@@ -84,10 +84,14 @@ def longest(clips: Iterable[Clip], read: Read, num_worker: int) -> int:
     return max(lengths)
 
 
-def read_all(clips: list[Clip], read: Read, num_worker: int) -> Iterator[Sequence | str]:
-    """The sequence of every clip in order, or in one line why there is none."""
-    chunks = [clips[i : i + CHUNK] for i in range(0, len(clips), CHUNK)]
-    if num_worker <= 1 or len(clips) < ALONE:
+def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False) -> Iterator[Sequence | str]:
+    """The sequence of every clip in order, or in one line why there is none.
+
+    slow: a clip takes seconds, so that workers pay from the second clip on, one clip at a time.
+    """
+    chunk, alone = (1, 2) if slow else (CHUNK, ALONE)
+    chunks = [clips[i : i + chunk] for i in range(0, len(clips), chunk)]
+    if num_worker <= 1 or len(clips) < alone:
         for clip in clips:
             yield from _read_chunk(read, [clip])
         return

@@ -7,7 +7,7 @@ clips once more, and those of "val" are not touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from feeder.readers.clip import Clip, Listing
@@ -16,20 +16,30 @@ from feeder.sequence import DataError
 PARTS = ("train", "val")
 
 
-def list_clips(data_path: str | Path, part: str, holdout: bool, is_clip: Callable[[Path], bool]) -> Listing:
-    """The clips of "train" or "val"; the label is the place of the folder's name in the alphabet."""
-    classes, left_out = label_names(data_path), []
-    if _is_split(Path(data_path)):
-        chosen = _find(Path(data_path) / ("train" if holdout else part), classes, is_clip, left_out)
-    else:
-        chosen = _split(_find(Path(data_path), classes, is_clip, left_out), "train" if holdout else part)
+def list_clips(
+    data_path: str | Path,
+    part: str,
+    holdout: bool,
+    is_clip: Callable[[Path], bool],
+    only: Collection[Path] | None = None,
+) -> Listing:
+    """The clips of "train" or "val"; the label is the place of the folder's name in the alphabet.
+
+    only: the clips that are meant, spelt like data_path; None: all.
+    """
+    classes, left_out = label_names(data_path, only), []
+    of_part = Path(data_path) / ("train" if holdout else part) if _is_split(Path(data_path)) else Path(data_path)
+    chosen = _find(sorted(_inside(of_part, only)), classes, is_clip, left_out)
+    if not _is_split(Path(data_path)):
+        chosen = _split(chosen, "train" if holdout else part)
     return Listing(_split(chosen, part) if holdout else chosen, left_out)
 
 
-def label_names(data_path: str | Path) -> list[str]:
-    """The names of the label folders, sorted."""
+def label_names(data_path: str | Path, only: Collection[Path] | None = None) -> list[str]:
+    """The names of the label folders, sorted; with only those that have one of these clips."""
     folders = [Path(data_path) / part for part in PARTS] if _is_split(Path(data_path)) else [Path(data_path)]
-    names = {path.name for folder in folders for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+    labels = (path for folder in folders for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    names = {path.name for path in labels if only is None or any(clip.parent == path for clip in only)}
     if not names:
         raise DataError(f"{data_path}: there are no folders <label>/<clip> in it")
     return sorted(names)
@@ -39,9 +49,13 @@ def _is_split(folder: Path) -> bool:
     return all((folder / part).is_dir() for part in PARTS)
 
 
-def _find(folder: Path, classes: list[str], is_clip: Callable[[Path], bool], left_out: list) -> list[Clip]:
+def _inside(folder: Path, only: Collection[Path] | None) -> Iterable[Path]:
+    return folder.glob("*/*") if only is None else (path for path in only if path.parents[1] == folder)
+
+
+def _find(paths: list[Path], classes: list[str], is_clip: Callable[[Path], bool], left_out: list) -> list[Clip]:
     clips = []
-    for path in sorted(folder.glob("*/*")):
+    for path in paths:
         name = f"{path.parent.name}/{path.name}"
         if path.parent.name[0] == "." or path.name[0] == ".":
             continue

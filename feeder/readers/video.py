@@ -1,0 +1,224 @@
+"""One's own videos in folders that are the labels: somebody looks at each of them once, and what was seen is kept.
+
+    videos/<label>/<video>, or videos/train/<label>/<video> and videos/val/<label>/<video>; see labelled.py
+
+Looking takes nearly all of the time, so the persons of every frame go to a file of their own. What a run costs that was
+killed, or that has a video more, other joints or more persons, is only what is new. Of the persons that are followed
+through a clip, whoever is seen best and moves most is person 1.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from feeder.pose.tracker import Tracker
+from feeder.pose.video import SUFFIXES, Video
+from feeder.readers import labelled
+from feeder.readers.clip import Listing
+from feeder.sequence import DataError, Sequence
+from feeder.skeleton import load_skeleton, remap
+from feeder.windows import Resampler
+
+FPS = 30.0  # of the clips, whatever the videos have
+GAP = 1.0  # seconds after which somebody lost is somebody new
+LEAST = 8  # frames in which somebody has to be seen
+
+
+@dataclass
+class Seen:
+    """Everybody in a video: its T frames, and one after another the N persons in them.
+
+    Attributes:
+        seconds, count: (T,) when each frame is shown, and how many persons are in it.
+        points: (N, V, 3) float32 x, y in pixels, score; 0 where missing.
+        frame_size: width, height.
+        fps: frames a second, on average.
+        layout: name of the skeleton layout.
+    """
+
+    seconds: np.ndarray
+    count: np.ndarray
+    points: np.ndarray
+    frame_size: tuple[int, int]
+    fps: float
+    layout: str
+
+
+def read(
+    path: Path,
+    root: Path,
+    kept: Path,
+    layout: str = "openpose",
+    num_person: int = 1,
+    openpose: str | None = None,
+    openpose_model: str = "COCO",
+) -> Sequence:
+    """One video, at FPS frames a second, from the first to the last frame with one of its num_person persons in it.
+
+    Args:
+        root, kept: what is seen in root/x is kept in kept/x.npz.
+        layout: the joints to make of those that were seen, a name or a YAML file.
+        openpose: the folder in which OpenPose was built, to look in MoveNet's place.
+    """
+    who = f"openpose {openpose_model}" if openpose else "movenet"
+    file = path.stat()
+    job = f"{who}, {file.st_size} bytes of {file.st_mtime_ns}"
+    store = kept / path.relative_to(root).with_name(f"{path.name}.npz")
+    seen = _recall(store, job)
+    if seen is None:
+        seen = look_with_openpose(path, openpose, openpose_model) if openpose else look(path)
+        _keep(store, job, seen)
+    persons = follow(seen, layout)
+    if not persons:
+        raise DataError(f"{path}: nobody is seen in it, in {LEAST} frames or more")
+    keypoints, scores = rows(persons, num_person, seen.frame_size)
+    return Sequence(path.stem, -1, keypoints, scores, seen.frame_size, layout, FPS)
+
+
+# ---- which videos
+
+
+def places(paths: Iterable[str | Path]) -> tuple[Path, frozenset[Path] | None]:
+    """The folder of the label folders, and which of the videos in it are meant (None: all): of that folder alone, or of
+    the videos themselves, as a shell makes them of videos/*/*.mp4. Raises DataError.
+    """
+    paths = [Path(os.path.abspath(path)) for path in paths]
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"--data_path {path} does not exist")
+        if path.is_dir() and len(paths) > 1:
+            raise DataError(f"--data_path {path}: give one folder, that of the label folders, or the videos themselves")
+    if paths[0].is_dir():
+        return paths[0], None
+    parents = {path.parents[1] for path in paths}
+    roots = sorted({parent.parent if parent.name in labelled.PARTS else parent for parent in parents})
+    if len(roots) > 1:
+        raise DataError(f"--data_path: label folders in {roots[0]} and in {roots[1]}; put them into one folder")
+    return roots[0], frozenset(paths)
+
+
+def list_clips(root: Path, part: str, holdout: bool = False, only: frozenset[Path] | None = None) -> Listing:
+    """The videos of "train" or "val", see labelled.py."""
+    return labelled.list_clips(root, part, holdout, is_video, only)
+
+
+label_names = labelled.label_names
+
+
+def is_video(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
+
+
+# ---- looking, once
+
+
+def look(path: Path) -> Seen:
+    """What MoveNet sees."""
+    video, estimate = Video(path), estimator()
+    seconds, persons = [], []
+    for frame in video:
+        seconds.append(frame.seconds)
+        persons.append(estimate(frame.image))
+    return _seen(seconds, persons, video, estimate.layout)
+
+
+@cache
+def estimator():
+    """One for each process, and one thread for each: several videos at once take better care of the cores."""
+    from feeder.pose.movenet import MoveNet
+
+    return MoveNet(num_thread=1)
+
+
+def look_with_openpose(path: Path, openpose: str, model: str) -> Seen:
+    """What OpenPose's program sees."""
+    from feeder.pose.openpose import run_openpose
+    from feeder.readers.openpose import read_frames
+
+    video = Video(path)
+    with tempfile.TemporaryDirectory() as folder:
+        found = read_frames(run_openpose(openpose, path, Path(folder) / "json", model), (video.width, video.height))
+    seconds = (found.first + np.arange(len(found.persons))) / video.fps
+    return _seen(seconds, found.persons, video, found.layout)
+
+
+def _seen(seconds: Iterable[float], persons: list[np.ndarray], video: Video, layout: str) -> Seen:
+    count = np.array([len(each) for each in persons], int)
+    nobody = np.zeros((0, load_skeleton(layout).num_joint, 3))
+    points = np.concatenate([nobody, *persons]).astype(np.float32)
+    return Seen(np.asarray(seconds), count, points, (video.width, video.height), video.fps, layout)
+
+
+def _keep(store: Path, job: str, seen: Seen) -> None:
+    store.parent.mkdir(parents=True, exist_ok=True)
+    part = store.with_name(f"{store.name}.part")
+    with part.open("wb") as file:
+        np.savez(file, job=job, **asdict(seen))
+    part.replace(store)
+
+
+def _recall(store: Path, job: str) -> Seen | None:
+    """What was kept of this very video; None if there is nothing."""
+    try:
+        with np.load(store) as kept:
+            if str(kept["job"]) != job:
+                return None
+            size, fps, layout = tuple(kept["frame_size"].tolist()), float(kept["fps"]), str(kept["layout"])
+            return Seen(kept["seconds"], kept["count"], kept["points"], size, fps, layout)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+# ---- from frames to rows
+
+
+def follow(seen: Seen, layout: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Everybody who is there for LEAST frames, by how much of them there is to see.
+
+    Returns:
+        for each person the frames at FPS in which something is known, (n,) int rising, and the joints there (n, V, 3).
+    """
+    source, target = load_skeleton(seen.layout), load_skeleton(layout)
+    tracker = Tracker(source, max_gap=max(1, round(GAP * seen.fps)))
+    joints = remap(seen.points, source, target)
+    tracks: dict[int, tuple[Resampler, list]] = {}
+    ends = seen.count.cumsum().tolist()
+    for index, (seconds, begin, end) in enumerate(zip(seen.seconds.tolist(), [0, *ends], ends)):
+        for track, person in zip(tracker.update(index, seen.points[begin:end]).tolist(), joints[begin:end]):
+            resampler, moments = tracks.setdefault(track, (Resampler(FPS), []))
+            moments += resampler.add(seconds, person)
+    persons = [tuple(map(np.array, zip(*moments))) for _, moments in tracks.values() if len(moments) >= LEAST]
+    persons = [(frame, points) for frame, points in persons if points.any((1, 2)).sum() >= LEAST]
+    return sorted(persons, key=lambda person: -activity(person[1]))
+
+
+def activity(joints: np.ndarray) -> float:
+    """How much of somebody there is to see, (n, V, 3): the sum of all scores, times how far the joints stray, in pixels."""
+    seen = joints[..., 2:] > 0  # (n, V, 1)
+    count = np.maximum(seen.sum(0), 1)  # (V, 1)
+    stray = (joints[..., :2] - joints[..., :2].sum(0) / count) * seen
+    return float(joints[..., 2].sum() * np.sqrt((stray**2).sum(0) / count).mean())
+
+
+def rows(
+    persons: list[tuple[np.ndarray, np.ndarray]], num_person: int, frame_size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each person into the first row that is free in all of its frames: (M, T, V, 2) centred fractions, (M, T, V)."""
+    length, V = 1 + max(frame[-1] for frame, _ in persons), persons[0][1].shape[1]
+    out = np.zeros((num_person, length, V, 3), np.float32)
+    for frame, points in persons:
+        row = next((row for row in out if not row[frame].any()), None)
+        if row is not None:
+            row[frame] = points
+    there = np.flatnonzero(out.any((0, 2, 3)))
+    out = out[:, there[0] : there[-1] + 1]
+    scores = out[..., 2]
+    return (out[..., :2] / np.array(frame_size, np.float32) - 0.5) * (scores[..., None] > 0), scores

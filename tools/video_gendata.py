@@ -1,0 +1,83 @@
+"""One's own videos, sorted into folders that are their labels, to the packed data that the feeder reads.
+
+    python tools/video_gendata.py --data_path videos                    # videos/<label>/<video>
+    python tools/video_gendata.py --data_path videos/*/*.mp4            # the same, or some of them
+    python main.py recognition -c config/st_gcn/custom/train.yaml
+    python main.py demo --video new.mp4 --weights work_dir/recognition/custom/ST_GCN/epoch60_model.pt
+
+Writes {train,val}_data.npy, _label.pkl, _frame_size.npy and label_names.txt. Where there are folders videos/train/<label>
+and videos/val/<label> those are the parts; otherwise val is the last fifth of every class, by name. The persons that were
+found in each video are kept in <out_folder>/pose: a run that was killed goes on where it stopped, and more videos, or
+another --layout, cost only what is new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tqdm import tqdm
+
+from feeder.readers import video
+from feeder.readers.convert import cores, pack_parts, read_all, show_left_out, write_label_names
+from feeder.sequence import DataError, Sequence
+from feeder.skeleton import load_skeleton
+from tools.command import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Pack one's own videos for the feeder.")
+    parser.add_argument("--data_path", required=True, nargs="+", help="the folder of the label folders, or the videos")
+    parser.add_argument("--out_folder", default="data/custom", help="where to write (default: data/custom)")
+    parser.add_argument("--holdout", action="store_true", help="split the training videos, without those of val")
+    parser.add_argument("--layout", default="openpose", help="joints of the clips, a name or a YAML file (openpose)")
+    parser.add_argument("--num_person", type=int, default=1, help="persons of a clip, M (default: 1)")
+    parser.add_argument("--num_frame", type=int, help="frames of a clip, T, 30 a second (default: the longest)")
+    parser.add_argument("--num_worker", type=int, default=cores(), help="videos looked at at once (default: all cores)")
+    parser.add_argument("--openpose", metavar="DIR", help="where OpenPose was built: it looks, in place of MoveNet")
+    parser.add_argument("--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="what it looks for")
+    arg = parser.parse_args()
+    if arg.num_person < 1 or (arg.num_frame is not None and arg.num_frame < 1):
+        raise DataError("--num_frame and --num_person must be 1 or more")
+    load_skeleton(arg.layout)  # is it known?
+    root, only = video.places(arg.data_path)
+    names, out_folder = video.label_names(root, only), Path(arg.out_folder)
+    if len(names) < 2:
+        raise DataError(f"{root}: all is {names[0]!r}; a network needs two labels to choose from")
+    parts = [(out_folder, part, video.list_clips(root, part, arg.holdout, only)) for part in ("train", "val")]
+    show_left_out(parts[0][2])
+    read = partial(
+        video.read,
+        root=root,
+        kept=out_folder / "pose",
+        layout=arg.layout,
+        num_person=arg.num_person,
+        openpose=arg.openpose,
+        openpose_model=arg.openpose_model,
+    )
+    longest = look(parts, read, arg)
+    pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
+    write_label_names(out_folder, names)
+    print(f"labels: {', '.join(names)}")
+
+
+def look(parts: list, read: partial, arg: argparse.Namespace) -> int:
+    """Find and keep the persons of every video; frames of the longest clip."""
+    if not arg.openpose:
+        from feeder.pose.fetch import fetch_model
+
+        fetch_model("movenet")  # by one process, not by each
+    clips = [clip for _, _, listing in parts for clip in listing.clips]
+    seen = tqdm(read_all(clips, read, arg.num_worker, slow=True), "pose", len(clips), unit="video", disable=None)
+    lengths = [clip.keypoints.shape[1] for clip in seen if isinstance(clip, Sequence)]
+    if len(lengths) < len(clips):
+        print(f"pose: {len(clips) - len(lengths)} of {len(clips)} videos are of no use, named below")
+    return max(lengths, default=1)
+
+
+if __name__ == "__main__":
+    run(main)
