@@ -25,7 +25,7 @@ from feeder.sequence import DataError
 from processor import live, offline
 from processor.joints import Black
 from processor.recognizer import Recognizer, read_sidecar
-from torchlight import device
+from torchlight import device, metrics
 from torchlight.arguments import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,17 +85,9 @@ def load_recognizer(arg: Namespace) -> Recognizer:
     given = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
     description |= {key: value for key, value in given.items() if value}
     if arg.label_names:
-        description["label_names"] = read_names(located(arg.label_names))
+        description["label_names"] = metrics.read_names(located(arg.label_names))
     devices = device.select(arg.device, arg.use_gpu)
     return Recognizer(weights, description, devices, device.precision(arg.precision, devices.main))
-
-
-def read_names(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UsageError(f"label_names: {path} is not a text file") from None
-    return [line.strip() for line in lines if line.strip()]
 
 
 def located(path: str) -> Path:
