@@ -10,7 +10,9 @@ from feeder.chance import Chance
 from feeder.feeder import Feeder
 from feeder.sequence import DataError
 
-LOST = 0.15  # seconds between two frames beyond which nothing is interpolated, unless told otherwise
+LOST = 0.15  # seconds between two frames beyond which nothing is interpolated, unless frames come more slowly than that
+GAP = 1.0  # seconds after which somebody lost is forgotten
+LEAST = 8  # frames in which somebody has to be seen
 
 
 def spans(length: int, size: int, stride: int) -> list[tuple[int, int]]:
@@ -41,10 +43,14 @@ class Resampler:
 
     `add` returns the moments that have become known since: (number, joints), number / fps seconds after the beginning of
     the video. Between two frames joints are interpolated; a person lost for longer is missing in between.
+
+    Args:
+        fps: the steady rate.
+        rate: frames a second of the video, on average.
     """
 
-    def __init__(self, fps: float, lost: float = LOST):
-        self.fps, self.lost = fps, lost
+    def __init__(self, fps: float, rate: float = 30.0):
+        self.fps, self.lost = fps, max(LOST, 1.5 / rate)
         self.last: tuple[float, np.ndarray] | None = None
 
     def add(self, seconds: float, joints: np.ndarray) -> list[tuple[int, np.ndarray]]:

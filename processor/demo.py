@@ -24,8 +24,8 @@ from feeder.pose.video import Video, list_videos
 from feeder.sequence import DataError
 from processor import live, offline
 from processor.joints import Black
-from processor.recognizer import Recognizer, read_sidecar
-from torchlight import device, metrics
+from processor.recognizer import Recognizer
+from torchlight import metrics
 from torchlight.arguments import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -81,13 +81,11 @@ def load_recognizer(arg: Namespace) -> Recognizer:
     if not weights.is_file():
         remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in weights.name else ""
         raise UsageError(f"--weights: {weights.absolute()} does not exist{remedy}")
-    description = read_sidecar(weights)
     given = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
-    description |= {key: value for key, value in given.items() if value}
     if arg.label_names:
-        description["label_names"] = metrics.read_names(located(arg.label_names))
-    devices = device.select(arg.device, arg.use_gpu)
-    return Recognizer(weights, description, devices, device.precision(arg.precision, devices.main))
+        given["label_names"] = metrics.read_names(located(arg.label_names))
+    given = {key: value for key, value in given.items() if value}
+    return Recognizer.from_checkpoint(weights, arg.use_gpu, arg.precision, arg.device, **given)
 
 
 def located(path: str) -> Path:
@@ -101,7 +99,7 @@ def is_live(video: str | None) -> bool:
 
 
 def load_keypoints(arg: Namespace):
-    """What --keypoints, or OpenPose's program, found in the video; None: an estimator looks at every frame."""
+    """The joints of --keypoints; None: somebody has to look at the video, see joints.py."""
     from feeder.readers.openpose import read_frames
 
     if arg.keypoints:

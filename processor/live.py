@@ -60,10 +60,10 @@ def run(arg: Namespace, recognizer: Recognizer, answers: TextIO) -> None:
         print(f"{name}: {camera.width}x{camera.height}, {camera.fps:.0f} frames/s; q in the window or Ctrl-C ends it")
         size = camera.width, camera.height
         watcher = Watcher(
-            recognizer, load_skeleton(estimate.layout), size, arg.window, arg.stride, arg.model_fps, batch=1
+            recognizer, load_skeleton(estimate.layout), size, arg.window, arg.stride, arg.model_fps, camera.fps, batch=1
         )
         record = Record(recognizer)
-        seen = follow(newest(look(camera, estimate)), watcher, record, camera.fps)
+        seen = follow(newest(look(camera, estimate)), watcher, record)
         drawn = show(newest(seen, IDLE), camera, recognizer, asked, arg.height, output)
         if not asked.is_set():
             print(f"{name} gives no more pictures.")
@@ -108,13 +108,13 @@ def look(camera: Camera, estimate: Callable[[np.ndarray], np.ndarray]) -> Iterat
         yield frame, estimate(frame.image)
 
 
-def follow(poses: Iterator[tuple[Frame, np.ndarray]], watcher: Watcher, record: Record, rate: float) -> Iterator[Seen]:
+def follow(poses: Iterator[tuple[Frame, np.ndarray]], watcher: Watcher, record: Record) -> Iterator[Seen]:
     """Everybody as the newest answer speaks of them, which comes every --stride frames. After the last picture,
     what is left is asked.
     """
     answers: dict[int, Window] = {}
     for frame, persons in poses:
-        tracks, joints = watcher.see(frame.index, frame.seconds, persons, rate)
+        tracks, joints = watcher.see(frame.index, frame.seconds, persons)
         answers |= {window.track: window for window in record.take(watcher)}
         answers = {track: window for track, window in answers.items() if track in watcher.persons}
         record.looked, record.taken = record.looked + 1, frame.index + 1

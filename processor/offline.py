@@ -51,12 +51,18 @@ def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given
         estimate, layout = estimator_for(arg, video, given, Path(folder))
         spool, began = Spool(), perf_counter()
         watcher = Watcher(
-            recognizer, load_skeleton(layout), (video.width, video.height), arg.window, arg.stride, arg.model_fps
+            recognizer,
+            load_skeleton(layout),
+            (video.width, video.height),
+            arg.window,
+            arg.stride,
+            arg.model_fps,
+            video.fps,
         )
         frames = persons_of(video, estimate)
         num_frame = 0
         for frame, persons in progress(ahead(frames), "pose", video.num_frame):
-            spool.write(*watcher.see(frame.index, frame.seconds, persons, video.fps))
+            spool.write(*watcher.see(frame.index, frame.seconds, persons))
             num_frame += 1
         windows = watcher.finish()
     broken = video.broken

@@ -116,19 +116,26 @@ class Recognizer:
         else:
             self.autocast = precision.autocast
         self.network, self.device = network.to(devices.main), devices.main
+        self.temperature = float(description.get("temperature") or 1.0)
+        self.threshold = float(description.get("threshold") or 0.0)
         self.num_class = self.count_classes()
         names = description.get("label_names") or [str(c) for c in range(self.num_class)]
         if len(names) != self.num_class:
             raise UsageError(f"{len(names)} label_names for a network of {self.num_class} classes ({weights})")
         self.label_names = [str(name) for name in names]
         self.is_answer = np.array([name not in NOT_AN_ANSWER for name in self.label_names])
-        self.temperature = float(description.get("temperature") or 1.0)
-        self.threshold = float(description.get("threshold") or 0.0)
 
     @classmethod
-    def from_checkpoint(cls, weights: str | Path, use_gpu: bool | None = None, precision: str = "fp32", **given):
+    def from_checkpoint(
+        cls,
+        weights: str | Path,
+        use_gpu: bool | None = None,
+        precision: str = "fp32",
+        device_ids: Sequence[int] = (0,),
+        **given,
+    ):
         """The network of a checkpoint with a side-car; `given` are keys of the side-car that override it."""
-        devices = device.select([0], use_gpu)
+        devices = device.select(list(device_ids), use_gpu)
         description = {**read_sidecar(weights), **given}
         return cls(weights, description, devices, device.precision(precision, devices.main))
 
@@ -154,8 +161,7 @@ class Recognizer:
         return Answer(self.softmax(logits), attention.cpu().numpy())
 
     def softmax(self, logits: torch.Tensor) -> np.ndarray:
-        temperature = getattr(self, "temperature", 1.0)
-        return (logits.float() / temperature).softmax(-1).cpu().numpy()
+        return (logits.float() / self.temperature).softmax(-1).cpu().numpy()
 
     def decide(self, probability: np.ndarray) -> tuple[str, float]:
         """The answer to mean probabilities (num_class,): a label and its score, or "unknown" and the score of "other" or,

@@ -19,12 +19,10 @@ import numpy as np
 
 from feeder.pose.tracker import Tracker
 from feeder.skeleton import Skeleton, remap
-from feeder.windows import LOST, Resampler
+from feeder.windows import GAP, LEAST, Resampler
 from processor.recognizer import Answer, Recognizer
 
-LEAST = 8  # frames with a person in them that a window needs
 BATCH = 16  # windows asked about at once
-GAP = 1.0  # seconds after which somebody lost is forgotten
 
 
 @dataclass
@@ -73,8 +71,8 @@ class Person:
 
 @dataclass
 class Watcher:
-    """Args: see above; fps: the rate the network was trained at, batch: how many windows are asked about at once, 1 when
-    the answers cannot wait (live.py, which takes them out of `windows`).
+    """Args: see above; fps: the rate the network was trained at, rate: frames of the video a second, batch: how many
+    windows are asked about at once, 1 when the answers cannot wait (live.py, which takes them out of `windows`).
     """
 
     recognizer: Recognizer
@@ -83,28 +81,24 @@ class Watcher:
     window: int = 64
     stride: int = 16
     fps: float = 30.0
+    rate: float = 30.0
     batch: int = BATCH
     windows: list[Window] = field(default_factory=list)
 
     def __post_init__(self):
         self.target = self.recognizer.skeleton
-        self.tracker: Tracker | None = None
+        self.tracker = Tracker(self.source, max_gap=max(1, round(GAP * self.rate)))
         self.persons: dict[int, Person] = {}
         self.waiting: list[tuple[Window, np.ndarray]] = []
         remap(
             np.zeros((0, self.source.num_joint, 3), np.float32), self.source, self.target
         )  # refuses at once what cannot be
 
-    def see(self, index: int, seconds: float, persons: np.ndarray, rate: float = 30.0) -> tuple[np.ndarray, np.ndarray]:
-        """Persons (P, V, 3) in pixels of the next frame -> their tracks (P,), their joints in the network's layout.
-
-        rate: frames of the video a second, for how long somebody may be lost.
-        """
-        if self.tracker is None:
-            self.tracker = Tracker(self.source, max_gap=max(1, round(GAP * rate)))
+    def see(self, index: int, seconds: float, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Persons (P, V, 3) in pixels of the next frame -> their tracks (P,), their joints in the network's layout."""
         tracks = self.tracker.update(index, persons)
         joints = remap(persons.astype(np.float32), self.source, self.target)
-        self._add(tracks.tolist(), index, seconds, joints, max(LOST, 1.5 / rate))
+        self._add(tracks.tolist(), index, seconds, joints)
         self._leave([track for track, person in self.persons.items() if seconds - person.newest > GAP])
         if len(self.waiting) >= self.batch:
             self._ask()
@@ -117,14 +111,14 @@ class Watcher:
         self.windows.sort(key=lambda window: (window.first, window.track))
         return self.windows
 
-    def _add(self, tracks: list[int], index: int, seconds: float, joints: np.ndarray, lost: float) -> None:
+    def _add(self, tracks: list[int], index: int, seconds: float, joints: np.ndarray) -> None:
         fresh = []
         for track, points in zip(tracks, joints):
             if track in self.persons and seconds - self.persons[track].newest > GAP:  # the times of the video jump
                 self._leave([track])
             if track not in self.persons:
                 moments = deque(maxlen=self.window)
-                self.persons[track] = Person(Resampler(self.fps, lost), moments, until_next=self.window)
+                self.persons[track] = Person(Resampler(self.fps, self.rate), moments, until_next=self.window)
             self.persons[track].newest = seconds
             moments = self.persons[track].resampler.add(seconds, points)
             fresh += [(track, Moment(number, index, seconds, points)) for number, points in moments]
@@ -160,6 +154,8 @@ class Watcher:
 
     def _others(self, track: int, first: int, last: int) -> list[np.ndarray]:
         """The person's company in these moments, for a network of several persons, the one seen longest first."""
+        if self.recognizer.num_person == 1:
+            return []
         company = []
         for other, person in self.persons.items():
             row = np.zeros((last - first + 1, self.target.num_joint, 3), np.float32)

@@ -25,11 +25,9 @@ from feeder.readers import labelled
 from feeder.readers.clip import Listing
 from feeder.sequence import DataError, Sequence
 from feeder.skeleton import load_skeleton, remap
-from feeder.windows import Resampler
+from feeder.windows import GAP, LEAST, Resampler
 
 FPS = 30.0  # of the clips, whatever the videos have
-GAP = 1.0  # seconds after which somebody lost is somebody new
-LEAST = 8  # frames in which somebody has to be seen
 
 
 @dataclass
@@ -193,7 +191,7 @@ def follow(seen: Seen, layout: str) -> list[tuple[np.ndarray, np.ndarray]]:
     ends = seen.count.cumsum().tolist()
     for index, (seconds, begin, end) in enumerate(zip(seen.seconds.tolist(), [0, *ends], ends)):
         for track, person in zip(tracker.update(index, seen.points[begin:end]).tolist(), joints[begin:end]):
-            resampler, moments = tracks.setdefault(track, (Resampler(FPS), []))
+            resampler, moments = tracks.setdefault(track, (Resampler(FPS, seen.fps), []))
             moments += resampler.add(seconds, person)
     persons = [tuple(map(np.array, zip(*moments))) for _, moments in tracks.values() if len(moments) >= LEAST]
     persons = [(frame, points) for frame, points in persons if points.any((1, 2)).sum() >= LEAST]
