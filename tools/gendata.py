@@ -12,6 +12,9 @@ part. With --holdout the test part is not touched: the training clips are split 
 rates and the like by (Penn Action, OpenPose: the last fifth of every class; NW-UCLA: subjects 9 and 10; SBU: the pairs
 of the next fold). A run that was killed goes on where it stopped.
 
+nw-ucla: views 1 and 2 train, 3 tests; --train_view 1 --test_view 2 is another way to leave the test alone. --mend_labels
+gives 24 training clips, which bear the name of the opposite action, the right one (see feeder/readers/nw_ucla.py).
+
 openpose: <data_path>/<label>/<clip> is a folder of OpenPose's JSON, or a Kinetics-skeleton file. Where data_path has
 folders train/ and val/, the labels are inside those; otherwise val is the last fifth of every class.
 
@@ -48,6 +51,9 @@ def main() -> None:
     parser.add_argument("--out_folder", help="where to write (default: data/<format>)")
     parser.add_argument("--fold", type=int, help="SBU: one fold, 1 to 5, written to --out_folder itself (default: all)")
     parser.add_argument("--holdout", action="store_true", help="split the training clips, without the test clips")
+    parser.add_argument("--train_view", type=int, nargs="+", choices=(1, 2, 3), help="nw-ucla (default: 1 2)")
+    parser.add_argument("--test_view", type=int, nargs="+", choices=(1, 2, 3), help="nw-ucla (default: 3)")
+    parser.add_argument("--mend_labels", action="store_true", help="nw-ucla: name 24 training clips by what they show")
     parser.add_argument("--frame_size", help="openpose: WIDTHxHEIGHT of the videos, where coordinates are pixels")
     parser.add_argument("--layout", help="openpose, pyskl: joints to make of those there (default: openpose; as is)")
     parser.add_argument("--num_worker", type=int, default=cores(), help="processes that read (default: all cores)")
@@ -78,6 +84,13 @@ def check(arg: argparse.Namespace) -> None:
         raise DataError(f"--frame_size is for openpose; {arg.format} says itself how large its frames are")
     if arg.layout is not None and arg.format not in ("openpose", "pyskl"):
         raise DataError(f"--layout is for openpose and pyskl; {arg.format} has one layout")
+    if (arg.train_view or arg.test_view or arg.mend_labels) and arg.format != "nw-ucla":
+        raise DataError(f"--train_view, --test_view and --mend_labels are for nw-ucla, not for {arg.format}")
+    arg.train_view, arg.test_view = arg.train_view or [1, 2], arg.test_view or [3]
+    if both := sorted(set(arg.train_view) & set(arg.test_view)):
+        raise DataError(
+            f"view {both[0]} is among --train_view and --test_view; clips to test by must not be trained on"
+        )
     if arg.holdout and arg.format == "pyskl":
         raise DataError("--holdout is not for pyskl; the file has its own splits, to which others can be added")
     if arg.format == "pyskl" and not Path(arg.data_path).is_file():
@@ -92,6 +105,8 @@ def read_options(arg: argparse.Namespace) -> dict:
         load_skeleton(arg.layout)  # is it known?
     if arg.format == "pyskl":
         return {"layout": arg.layout}
+    if arg.format == "nw-ucla":
+        return {"mended": arg.mend_labels}
     if arg.format != "openpose":
         return {}
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", arg.frame_size or "1x1")
@@ -112,6 +127,8 @@ def list_parts(arg: argparse.Namespace, reader: ModuleType, out_folder: Path) ->
     if arg.format == "sbu":
         folds = {out_folder / f"fold{k}": k for k in range(1, 6)} if arg.fold is None else {out_folder: arg.fold}
         places = [(folder, {"fold": fold}) for folder, fold in folds.items()]
+    if arg.format == "nw-ucla":
+        places = [(out_folder, {"views": (arg.train_view, arg.test_view), "mended": arg.mend_labels})]
     return [
         (folder, part, reader.list_clips(arg.data_path, part, holdout=arg.holdout, **options))
         for folder, options in places

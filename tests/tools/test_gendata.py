@@ -62,6 +62,11 @@ def test_nw_ucla(real_data, tmp_path):
         np.testing.assert_array_equal(val.data[i], nw_ucla.read(clips[i].path).array(60, 1))
     assert "cut to 60 frames" in done.stdout
     assert (tmp_path / "out/label_names.txt").read_text().splitlines() == nw_ucla.label_names()
+    done = tool(tmp_path, *args[:-3], "views", "--train_view", 1, "--test_view", 2, "--mend_labels")
+    assert done.returncode == 0, done.stderr
+    train, val = (packed(tmp_path / "views", part) for part in ("train", "val"))
+    assert ({name[-1] for name in train.sample_name}, {name[-1] for name in val.sample_name}) == ({"1"}, {"2"})
+    assert val.label[val.sample_name.index("a05_s04_e00_v02")] == nw_ucla.LABEL[6]
 
 
 def test_sbu_folds(real_data, tmp_path):
@@ -149,6 +154,8 @@ def test_pyskl(tmp_path):
         (["--format", "sbu", "--data_path", "."], "not one clip could be read"),
         (["--format", "sbu", "--data_path", ".", "--fold", 6], "SBU has folds 1 to 5"),
         (["--format", "nw-ucla", "--data_path", ".", "--fold", 1], "--fold is for sbu"),
+        (["--format", "sbu", "--data_path", ".", "--mend_labels"], "--mend_labels are for nw-ucla, not for sbu"),
+        (["--format", "nw-ucla", "--data_path", ".", "--test_view", 1], "view 1 is among --train_view and --test_view"),
         (["--format", "nw-ucla", "--data_path", ".", "--num_frame", 0], "must be 1 or more"),
     ],
 )

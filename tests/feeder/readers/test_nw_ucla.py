@@ -73,6 +73,29 @@ def test_holdout_never_touches_the_third_view(real_data):
     assert {clip.label for clip in val} == set(range(10))
 
 
+def test_views_can_be_chosen(tmp_path):
+    for view in (1, 2, 3):
+        save(tmp_path / f"a01_s01_e00_v0{view}.json", [])
+    for part, name in (("train", "a01_s01_e00_v01"), ("val", "a01_s01_e00_v02")):
+        assert [clip.name for clip in nw_ucla.list_clips(tmp_path, part, views=([1], [2])).clips] == [name]
+
+
+def test_mended_labels_are_what_the_clips_show(real_data):
+    folder = real_data / "nw_ucla"
+    named, mended = (nw_ucla.list_clips(folder, "train", mended=mended).clips for mended in (False, True))
+    changed = [after for before, after in zip(named, mended, strict=True) if before.label != after.label]
+    assert len(changed) == 24
+    assert all(clip.name.endswith("_v02") for clip in changed)
+    assert nw_ucla.list_clips(folder, "val", mended=True) == nw_ucla.list_clips(folder, "val")
+    head = 3
+    for clip in changed:
+        if clip.label in (nw_ucla.LABEL[5], nw_ucla.LABEL[6]):  # sit down, stand up
+            height = nw_ucla.read(clip.path).keypoints[0, :, head, 1]
+            some = len(height) // 6
+            rise = height[-some:].mean() - height[:some].mean()
+            assert rise > 0.2 if clip.label == nw_ucla.LABEL[6] else rise < 0.1, clip.name
+
+
 def test_stray_files_are_named(tmp_path):
     save(tmp_path / "a01_s01_e00_v01.json", [])
     save(tmp_path / "a07_s01_e00_v01.json", [])
