@@ -30,7 +30,7 @@ from torchlight.workdir import atomic
 
 ROOT = Path(__file__).resolve().parent.parent
 LADDERS = ROOT / "config" / "ablation"
-STREAMS_OF = "4_augmentation"  # the step that is trained on each stream, tested on ten clips
+STREAMS_OF, TEN_CLIPS = "4_augmentation", "5_ten_clips"  # what is trained on each stream, and its test
 FUSION = "7_four_streams"
 
 
@@ -58,13 +58,23 @@ def main() -> None:
             if step == FUSION:
                 fuse(arg.data_set, folder, seed)
             else:
-                train(LADDERS / arg.data_set / f"{step}.yaml", folder / step, seed)
+                climb(arg.data_set, folder, step, seed)
             rows = [row for step in steps if (row := measured(label, folder, step))]
             write(folder, rows)
     table = markdown(rows)
     print("\n".join(table))
     if arg.readme:
         put(Path(arg.readme), arg.data_set, table)
+
+
+def climb(data_set: str, folder: Path, step: str, seed: int) -> None:
+    """One step of one seed. Ten clips are a test of the step before, which is trained first if it is not there."""
+    options = []
+    if step == TEN_CLIPS:
+        climb(data_set, folder, STREAMS_OF, seed)
+        weights = (folder / STREAMS_OF / f"seed{seed}").glob("epoch*_model.pt")
+        options = ["--weights", str(max(weights, key=lambda path: int(path.stem[5:-6])))]
+    train(LADDERS / data_set / f"{step}.yaml", folder / step, seed, *options)
 
 
 def train(config: Path, folder: Path, seed: int, *options: str) -> None:
@@ -75,13 +85,17 @@ def train(config: Path, folder: Path, seed: int, *options: str) -> None:
 
 
 def fuse(data_set: str, folder: Path, seed: int) -> None:
-    """The four streams of one seed, and their mean."""
+    """The four streams of one seed, and their mean; the joints' are those of the ladder itself."""
     results = []
     for stream in STREAMS:
-        work_dir = folder / f"{FUSION}_{stream}"
-        config = LADDERS / data_set / f"{STREAMS_OF}.yaml"
-        train(config, work_dir, seed, "--stream", stream, "--test_feeder_args", "num_clips=10")
-        results.append(str(work_dir / f"seed{seed}" / "test_result.pkl"))
+        if stream == "joint":
+            step = TEN_CLIPS
+            climb(data_set, folder, step, seed)
+        else:
+            step = f"{FUSION}_{stream}"
+            config = LADDERS / data_set / f"{STREAMS_OF}.yaml"
+            train(config, folder / step, seed, "--stream", stream, "--test_feeder_args", "num_clips=10")
+        results.append(str(folder / step / f"seed{seed}" / "test_result.pkl"))
     if not (folder / FUSION / f"seed{seed}" / "test_result.pkl").exists():
         call(folder / FUSION / f"seed{seed}", "ensemble", "--results", *results)
 

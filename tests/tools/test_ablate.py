@@ -46,6 +46,8 @@ def ladder(tmp_path, monkeypatch):
     }
     (folder / "1_first.yaml").write_text(yaml.safe_dump(first))
     (folder / "4_augmentation.yaml").write_text(yaml.safe_dump({"base": "1_first.yaml", "base_lr": 0.1}))
+    ten_clips = {"base": "4_augmentation.yaml", "phase": "test", "test_feeder_args": {"num_clips": 10}}
+    (folder / "5_ten_clips.yaml").write_text(yaml.safe_dump(ten_clips))
     monkeypatch.setattr(ablate, "LADDERS", tmp_path / "ladders")
 
     def in_this_process(command, **_):  # starting python for each run takes longer than the run
@@ -65,7 +67,7 @@ def test_the_table_is_that_of_the_runs(ladder, monkeypatch, capsys):
     readme.write_text("before\n<!-- ablation: toy -->\nold\n<!-- end -->\nafter\n")
     climb(ladder, monkeypatch, "--seeds", "0", "1", "--readme", str(readme))
     rows = list(csv.DictReader((ladder / "out/toy/table.csv").open()))
-    assert [row["step"] for row in rows] == ["1_first", "4_augmentation", "7_four_streams"]
+    assert [row["step"] for row in rows] == ["1_first", "4_augmentation", "5_ten_clips", "7_four_streams"]
     label = dict(zip(*pickle.loads((ladder / "val_label.pkl").read_bytes())))
     for row in rows:
         top1 = []
