@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LADDERS = ROOT / "config" / "ablation"
 STREAMS_OF, TEN_CLIPS = "4_augmentation", "5_ten_clips"  # what is trained on each stream, and its test
 FUSION = "7_four_streams"
+NAMES = {"6_st_gcn_pp": "ST-GCN++ in place of ST-GCN", FUSION: "four streams of ST-GCN, against its ten clips"}
 
 
 def main() -> None:
@@ -135,9 +136,11 @@ def write(folder: Path, rows: list[dict]) -> None:
 def markdown(rows: list[dict]) -> list[str]:
     """The table, with what each step changes against the one before."""
     lines = ["| step | top-1 | change | seeds |", "|---|---|---|---|"]
+    top1 = {row["step"]: row["top1"] for row in rows}
     before = None
     for row in rows:
-        name = row["step"].partition("_")[2].replace("_", " ")
+        name = NAMES.get(row["step"], row["step"].partition("_")[2].replace("_", " "))
+        before = top1.get(TEN_CLIPS, before) if row["step"] == FUSION else before
         spread = f" ± {row['std']:.1f}" if row["std"] is not None else ""
         change = "" if before is None else f"{row['top1'] - before:+.1f}"
         lines.append(f"| {name} | {row['top1']:.1f}{spread} | {change} | {row['seeds']} |")

@@ -79,6 +79,18 @@ def test_the_table_is_that_of_the_runs(ladder, monkeypatch, capsys):
         assert f"| {np.mean(top1):.1f} ± {np.std(top1, ddof=1):.1f} |" in readme.read_text()
     assert readme.read_text().startswith("before\n<!--") and readme.read_text().endswith("<!-- end -->\nafter\n")
     assert "old" not in readme.read_text()
+    ten, four = (float(row["top1"]) for row in rows[-2:])
+    assert f"| four streams of ST-GCN, against its ten clips | {four:.1f}" in readme.read_text()
+    assert f"| {four - ten:+.1f} | 2 |" in readme.read_text()
+
+
+def test_four_streams_are_compared_with_the_network_that_they_are_of():
+    rows = [("5_ten_clips", 93.0), ("6_st_gcn_pp", 91.0), ("7_four_streams", 95.0)]
+    table = ablate.markdown([{"step": step, "top1": top1, "std": None, "seeds": 1} for step, top1 in rows])
+    assert table[3:] == [
+        "| ST-GCN++ in place of ST-GCN | 91.0 | -2.0 | 1 |",
+        "| four streams of ST-GCN, against its ten clips | 95.0 | +2.0 | 1 |",
+    ]
 
     capsys.readouterr()
     monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("a step that is done was done again"))
