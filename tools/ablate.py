@@ -70,12 +70,12 @@ def main() -> None:
 
 def climb(data_set: str, folder: Path, step: str, seed: int) -> None:
     """One step of one seed. Ten clips are a test of the step before, which is trained first if it is not there."""
-    options = []
+    config, options = LADDERS / data_set / f"{step}.yaml", []
     if step == TEN_CLIPS:
         climb(data_set, folder, STREAMS_OF, seed)
-        weights = (folder / STREAMS_OF / f"seed{seed}").glob("epoch*_model.pt")
-        options = ["--weights", str(max(weights, key=lambda path: int(path.stem[5:-6])))]
-    train(LADDERS / data_set / f"{step}.yaml", folder / step, seed, *options)
+        last = f"epoch{load_config(config)['num_epoch']}_model.pt"
+        options = ["--weights", str(folder / STREAMS_OF / f"seed{seed}" / last)]
+    train(config, folder / step, seed, *options)
 
 
 def train(config: Path, folder: Path, seed: int, *options: str) -> None:

@@ -4,8 +4,8 @@ A file name aAA_sSS_eEE_vVV.json says action, subject, repetition and view. The 
 ten that exist. Cross-view: views 1 and 2 train, view 3 is the test ("val"). With holdout, for choosing anything
 honestly, view 3 is not touched: of views 1 and 2, subjects 9 and 10 are "val" and the others "train".
 
-24 clips of view 2 bear the name of the opposite action: subject 4 stands up where the file says that he sits down (his
-head rises by 0.2 to 0.4 m) and the other way round, and subject 5's donning and doffing are swapped (a network that has
+24 clips of view 2 bear the name of the opposite action: subject 4 stands up where the name says "sit down" (the head
+rises by 0.2 to 0.4 m) and the other way round, and subject 5's donning and doffing are swapped (a network that has
 seen view 1 alone says so of all 13). They are read as they are published; with mended, as what they show.
 """
 
