@@ -76,5 +76,6 @@ def tell(result: dict, speed: str, output: Path) -> None:
         print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
     else:
         print("    nobody was seen for long enough")
-    print(f"{result['frames']} frames, {result['persons']} persons; {speed}")
+    persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
+    print(f"{result['frames']} frames, {persons}; {speed}")
     print(f"The Demo result has been saved in {printable(output)}.mp4, .json and .csv.")
