@@ -140,7 +140,8 @@ def markdown(rows: list[dict]) -> list[str]:
     before = None
     for row in rows:
         name = NAMES.get(row["step"], row["step"].partition("_")[2].replace("_", " "))
-        before = top1.get(TEN_CLIPS, before) if row["step"] == FUSION else before
+        if row["step"] == FUSION:
+            before = top1.get(TEN_CLIPS, before)
         spread = f" ± {row['std']:.1f}" if row["std"] is not None else ""
         change = "" if before is None else f"{row['top1'] - before:+.1f}"
         lines.append(f"| {name} | {row['top1']:.1f}{spread} | {change} | {row['seeds']} |")
