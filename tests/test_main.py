@@ -93,3 +93,18 @@ def test_every_config_names_what_exists(path):
             check_arguments(import_class(arg.feeder), args, "feeder_args")
             assert Path(args["data_path"]).name.endswith("_data.npy")
     assert load_config(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    sorted(path for path in ROOT.glob("config/**/test.yaml") if path.with_name("train.yaml").exists()),
+    ids=lambda path: str(path.relative_to(ROOT / "config")),
+)
+def test_every_test_config_tests_what_its_training_leaves(path):
+    weights, training = Path(load_config(path)["weights"]), load_config(path.with_name("train.yaml"))
+    if weights.parent.name == "models":  # published
+        return
+    assert weights.name == f"epoch{training['num_epoch']}_model.pt"
+    folds = ["fold{fold}"] * ("fold" in training)
+    assert weights.parent == Path(training["work_dir"], *folds)
+    assert training["num_epoch"] % training["save_interval"] == 0
