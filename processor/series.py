@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from torchlight.arguments import UsageError
 from torchlight.workdir import atomic
 
 
@@ -18,7 +19,11 @@ def variants(arg: Namespace) -> list[Namespace]:
 
     `{fold}` and `{seed}` are filled in wherever they stand. Of a series that was cut off and is resumed, the runs that
     had not begun begin now.
+
+    Raises:
+        UsageError: several runs would be one and the same, or `{fold}` stands somewhere and no --fold fills it.
     """
+    _check(arg)
     runs = []
     for fold in arg.fold or [""]:
         for seed in range(arg.seed, arg.seed + arg.repeat):
@@ -31,6 +36,19 @@ def variants(arg: Namespace) -> list[Namespace]:
         for each in runs:
             each.resume = Path(each.work_dir, "checkpoint.pt").exists()
     return runs
+
+
+def _check(arg: Namespace) -> None:
+    by_fold, by_seed = (any(mark in repr(value) for value in vars(arg).values()) for mark in ("{fold}", "{seed}"))
+    if arg.fold and not by_fold:
+        raise UsageError("--fold: {fold} stands in no path, so all runs would be the same; write it where they differ")
+    if by_fold and not arg.fold:
+        raise UsageError("a path has {fold} in it, and nothing to fill it with; give --fold, e.g. --fold 1 2 3 4 5")
+    training = getattr(arg, "phase", "test") == "train"  # from a seed of its own; a test draws nothing
+    if arg.repeat > 1 and not training and not by_seed:
+        raise UsageError(
+            "--repeat: {seed} stands in no path, so all tests would be the same; write it where they differ"
+        )
 
 
 def _filled(value: Any, fold: object, seed: int) -> Any:
