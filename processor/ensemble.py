@@ -47,6 +47,7 @@ def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
     names, probability = read_results(arg.results)
     arg.labels = arg.labels or labels_beside(arg.results[0], "--labels")
     labels = read_labels(arg.labels, names, arg.results[0], probability.shape[2])
+    arg.label_names = arg.label_names or label_names_beside(arg.results[0])
     classes = metrics.read_names(arg.label_names, probability.shape[2])
     weights, lines = arg.weights or [1.0] * len(arg.results), []
     if arg.search:
@@ -113,18 +114,30 @@ def check(arg: Namespace) -> None:
 
 
 def labels_beside(result: str, option: str) -> str:
-    """The label file of the test, or the fusion, that wrote a result: from the config in its folder."""
+    """The label file of the test, or the fusion, that wrote a result."""
+    path, config = config_beside(result)
+    args = config.get("test_feeder_args")
+    label_path = config.get("labels") or (args.get("label_path") if isinstance(args, dict) else None)
+    if not isinstance(label_path, str):
+        raise UsageError(f"no config beside {result} says where its labels are; give {option} <..._label.pkl>")
+    if not Path(label_path).is_file():
+        raise UsageError(f"{label_path}, the labels in {path}, does not exist; give {option}")
+    return label_path
+
+
+def label_names_beside(result: str) -> str | None:
+    """The class names of the test, or the fusion, that wrote a result, if they are still there."""
+    path = config_beside(result)[1].get("label_names")
+    return path if isinstance(path, str) and Path(path).is_file() else None
+
+
+def config_beside(result: str) -> tuple[Path | None, dict]:
+    """The config in a result's folder, that of a test before that of a training; (None, {}) where there is none."""
     for name in ("config_test.yaml", "config.yaml"):
         path = Path(result).with_name(name)
         if path.is_file():
-            config = load_config(path)
-            args = config.get("test_feeder_args")
-            label_path = config.get("labels") or (args.get("label_path") if isinstance(args, dict) else None)
-            if isinstance(label_path, str):
-                if not Path(label_path).is_file():
-                    raise UsageError(f"{label_path}, the labels in {path}, does not exist; give {option}")
-                return label_path
-    raise UsageError(f"no config beside {result} says where its labels are; give {option} <..._label.pkl>")
+            return path, load_config(path)
+    return None, {}
 
 
 def read_results(paths: Sequence[str]) -> tuple[list[str], np.ndarray]:

@@ -154,7 +154,7 @@ def ensemble() -> Parser:
     parser.add_argument("--seed", type=NATURAL, default=0, help="the first one that fills {seed}")
     parser.add_argument("--repeat", type=POSITIVE, default=1, metavar="N", help="N fusions with seeds from --seed on")
     parser.add_argument("--labels", metavar="PKL", help="..._label.pkl; default: as in the config beside the results")
-    parser.add_argument("--label_names", metavar="TXT", help="class names, one a line")
+    parser.add_argument("--label_names", metavar="TXT", help="class names, one a line; default: as with --labels")
     group = parser.add_argument_group("search")
     group.add_argument("--search", action="store_true", help="look for the weights among 0, 1, 2, 3 on --search_on")
     group.add_argument(

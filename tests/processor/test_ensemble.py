@@ -163,15 +163,21 @@ def test_the_saved_config_runs_it_again(made):
     assert (made / "out/test_result.pkl").read_bytes() == first
 
 
-def test_labels_are_found_beside_the_first_result(made, monkeypatch, capsys):
+def test_labels_and_class_names_are_found_beside_the_first_result(made, monkeypatch, capsys):
     monkeypatch.chdir(made)
-    config = {"test_feeder_args": {"data_path": "x.npy", "label_path": "label.pkl"}}
+    config = {"test_feeder_args": {"data_path": "x.npy", "label_path": "label.pkl"}, "label_names": "names.txt"}
     assert "give --labels" in refusal(capsys, made, labels=False)
     (made / "a/config.yaml").write_text(yaml.safe_dump({"test_feeder_args": {"label_path": "gone.pkl"}}))
     error = refusal(capsys, made, labels=False)
     assert "gone.pkl" in error and "give --labels" in error
     (made / "a/config_test.yaml").write_text(yaml.safe_dump(config))  # of the test, so it comes first
     assert ensemble(made, labels=False) == 0
+    assert rows(made / "out/per_class.csv")[0]["name"] == "class 0"
+    assert ensemble(made, "--results", *results(made, ["out", "c"]), "-w", made / "more", labels=False) == 0
+    assert rows(made / "more/per_class.csv")[0]["name"] == "class 0"
+    (made / "names.txt").unlink()
+    assert ensemble(made, labels=False) == 0
+    assert rows(made / "out/per_class.csv")[0]["name"] == "0"
 
 
 def test_log_probabilities_of_minus_infinity_and_huge_logits_are_no_trouble(made):
