@@ -28,7 +28,7 @@ def variants(arg: Namespace) -> list[Namespace]:
     for fold in arg.fold or [""]:
         for seed in range(arg.seed, arg.seed + arg.repeat):
             each = Namespace(**{key: _filled(value, fold, seed) for key, value in vars(arg).items()})
-            each.seed, each.fold, each.repeat = seed, [fold] if arg.fold else [], 1
+            each.seed, each.fold, each.repeat = seed, [], 1  # filled in: its config.yaml is that of this run alone
             folders = [f"fold{fold}"] * bool(arg.fold) + [f"seed{seed}"] * (arg.repeat > 1)
             each.work_dir = str(Path(arg.work_dir, *folders))
             runs.append(each)
