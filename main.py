@@ -14,9 +14,9 @@ import importlib
 import sys
 import traceback
 
-from feeder.sequence import DataError
 from processor import options
-from torchlight.arguments import UsageError, parse
+from torchlight.arguments import parse
+from torchlight.errors import DataError, UsageError
 
 PROCESSORS = {  # name: (module, its options, what it does)
     "recognition": ("processor.recognition", options.recognition, "train and test an action recognition network"),

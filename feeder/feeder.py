@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from feeder import transforms
-from feeder.chance import Chance
 from feeder.packed import read_packed
-from feeder.sequence import DataError
+from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
 from feeder.streams import STREAMS, stream
+from torchlight.errors import DataError
 
 DEBUG_CLIPS = 100
 VIEW_JOINTS = (("spine_base", "hip_centre"), ("spine_middle", "spine"), ("right_shoulder",), ("left_shoulder",))
@@ -123,7 +123,7 @@ class Feeder:
         samples: list[tuple[np.ndarray, int]] = []
         for begin in range(0, len(clips), CHUNK):
             some = slice(begin, begin + CHUNK)
-            chance = Chance(self.seed, epochs[some], clips[some])
+            chance = ClipRNG(self.seed, epochs[some], clips[some])
             batch = self._transform(self._read(clips[some]), self.aspect[clips[some]], chance)
             samples += [(sample, self.label[clip]) for sample, clip in zip(batch, clips[some])]
         return samples
@@ -160,7 +160,7 @@ class Feeder:
 
     # ---- what is done to them
 
-    def _transform(self, clips: list[np.ndarray], aspect: np.ndarray, chance: Chance) -> np.ndarray:
+    def _transform(self, clips: list[np.ndarray], aspect: np.ndarray, chance: ClipRNG) -> np.ndarray:
         if self.uniform_sample:
             drawn = chance if self.random_choose else None
             length = transforms.real_frames(clips)

@@ -6,7 +6,7 @@ import numpy as np
 
 from feeder.feeder import Feeder
 from feeder.readers import kinetics
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 class Feeder_kinetics(Feeder):  # the original's name, which configs spell

@@ -25,7 +25,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
@@ -58,7 +59,7 @@ class Packed:
 def write_packed(
     out_folder: str | Path,
     part: str,
-    sequences: Iterable[Sequence],
+    sequences: Iterable[SkeletonSequence],
     num_sample: int,
     num_frame: int,
     num_person: int,
@@ -120,7 +121,7 @@ class PackedWriter:
         """Clips dealt with so far, packed or skipped, by this run and by the one it continues."""
         return len(self.name) + len(self.skipped)
 
-    def add(self, sequence: Sequence) -> None:
+    def add(self, sequence: SkeletonSequence) -> None:
         """Append one clip."""
         if sequence.name in self._seen:
             raise DataError(f"{sequence.name}: two clips have this name; names must be unique within a part")

@@ -7,12 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 
-class DataError(ValueError):
-    """The data are not what they should be; the message is one line: what, where, what to do."""
-
-
 @dataclass
-class Sequence:
+class SkeletonSequence:
     """The skeletons of one clip, before packing. A missing joint is all zero.
 
     Attributes:

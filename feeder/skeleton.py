@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 LAYOUTS = Path(__file__).resolve().parent.parent / "resource" / "skeleton"
 REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror", "derive")

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from feeder.chance import Chance
+from feeder.rng import ClipRNG
 
 
 def present(batch: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ def window(batch: Sequence[np.ndarray], size: int) -> np.ndarray:
     return take_frames(batch, np.where(frames < T, frames, -1))
 
 
-def random_window(batch: Sequence[np.ndarray], size: int, chance: Chance) -> np.ndarray:
+def random_window(batch: Sequence[np.ndarray], size: int, chance: ClipRNG) -> np.ndarray:
     """`size` frames beginning anywhere; a shorter clip lands anywhere in the window. (The original's `random_choose`.)"""
     T = batch[0].shape[1]
     begin = chance.integers(min(0, T - size), max(0, T - size) + 1)
@@ -63,7 +63,7 @@ def random_window(batch: Sequence[np.ndarray], size: int, chance: Chance) -> np.
     return take_frames(batch, np.where((frames >= 0) & (frames < T), frames, -1))
 
 
-def random_shift(batch: Sequence[np.ndarray], chance: Chance) -> np.ndarray:
+def random_shift(batch: Sequence[np.ndarray], chance: ClipRNG) -> np.ndarray:
     """The real frames begin anywhere they still fit, with empty frames around them."""
     T = batch[0].shape[1]
     length = real_frames(batch)
@@ -78,7 +78,7 @@ def uniform_frames(
     num_clips: int = 1,
     crop: float | Sequence[int] = 1.0,
     repeat: int = 1,
-    chance: Chance | None = None,
+    chance: ClipRNG | None = None,
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
@@ -197,7 +197,7 @@ def turn_onto(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.array([x, np.cross(z, x), z])
 
 
-def mirror(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
+def mirror(batch: np.ndarray, flip: np.ndarray, chance: ClipRNG) -> np.ndarray:
     """Left and right changed over in every second clip: x negated, paired joints swapped. `flip`: Skeleton.flip, (V,)."""
     out = batch.copy()
     chosen = chance.uniform() < 0.5
@@ -206,7 +206,7 @@ def mirror(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
     return out
 
 
-def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, chance: Chance) -> np.ndarray:
+def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, chance: ClipRNG) -> np.ndarray:
     """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn, which may have
     an angle each. Isotropic units.
     """
@@ -229,7 +229,7 @@ def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def scale(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> np.ndarray:
+def scale(batch: np.ndarray, amount: float, dimension: int, chance: ClipRNG) -> np.ndarray:
     """Each axis by its own 1 + U(-amount, amount)."""
     out = batch.copy()
     factor = (1 + chance.uniform(-amount, amount, (dimension,))).astype(np.float32)
@@ -237,7 +237,7 @@ def scale(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> n
     return out
 
 
-def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarray:
+def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: ClipRNG) -> np.ndarray:
     """Left and right joints change names in every second clip, and nothing moves: for data whose sides mean nothing."""
     out = batch.copy()
     chosen = chance.uniform() < 0.5
@@ -248,7 +248,7 @@ def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: Chance) -> np.ndarra
 # ---- what a pose estimator does to a skeleton
 
 
-def lose(batch: np.ndarray, share: float, chance: Chance) -> np.ndarray:
+def lose(batch: np.ndarray, share: float, chance: ClipRNG) -> np.ndarray:
     """Joints go missing here and there, each with a probability that a clip draws from U(0, share); and in every fourth
     clip one joint is missing throughout.
     """
@@ -258,7 +258,7 @@ def lose(batch: np.ndarray, share: float, chance: Chance) -> np.ndarray:
     return np.where(lost | (np.arange(V)[:, None] == one[:, None, None, None, None]), np.float32(0), batch)
 
 
-def jitter(batch: np.ndarray, amount: float, dimension: int, chance: Chance) -> np.ndarray:
+def jitter(batch: np.ndarray, amount: float, dimension: int, chance: ClipRNG) -> np.ndarray:
     """Every coordinate is off by a normal error, whose standard deviation a clip draws from U(0, amount)."""
     spread = chance.uniform(0, amount, (1, 1, 1, 1))
     error = chance.normal((dimension, *batch.shape[2:])) * spread
@@ -279,7 +279,7 @@ SCALES = np.array([0.9, 1.0, 1.1])
 OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 
 
-def random_move(batch: np.ndarray, aspect: np.ndarray, chance: Chance) -> np.ndarray:
+def random_move(batch: np.ndarray, aspect: np.ndarray, chance: ClipRNG) -> np.ndarray:
     """A slow camera move (section 4.1 of Yan et al.): x and y turned, scaled and shifted, drifting from one draw at the
     first frame to another at the last. Turned in isotropic units, so that a body keeps its shape.
     """

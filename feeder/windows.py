@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from feeder.chance import Chance
 from feeder.feeder import Feeder
-from feeder.sequence import DataError
+from feeder.rng import ClipRNG
+from torchlight.errors import DataError
 
 LOST = 0.15  # seconds between two frames beyond which nothing is interpolated, unless frames come more slowly than that
 GAP = 1.0  # seconds after which somebody lost is forgotten
@@ -91,4 +91,4 @@ class Windows(Feeder):
     def __call__(self, clips: list[np.ndarray], aspect: np.ndarray) -> np.ndarray:
         """Clips (C, T, V, M) of any length, and width over height of their frames (N,) -> (N, C, T', V, M) float32."""
         none = np.zeros(len(clips), np.int64)
-        return self._transform(clips, np.asarray(aspect, np.float64), Chance(0, none, none))
+        return self._transform(clips, np.asarray(aspect, np.float64), ClipRNG(0, none, none))

@@ -29,12 +29,13 @@ from tqdm import tqdm
 
 from feeder.feeder import Feeder
 from feeder.packed import write_packed
-from feeder.sequence import Sequence
+from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
-from processor.experiment import count_classes
+from processor.training.experiment import count_classes
 from torchlight import device
-from torchlight.arguments import UsageError, build
-from torchlight.workdir import atomic
+from torchlight.classes import build
+from torchlight.errors import UsageError
+from torchlight.files import atomic_write
 
 DEFAULT_MODEL = "net.st_gcn.Model"
 DEFAULT_ARGS = {"in_channels": 3, "num_class": 400, "graph_args": {"layout": "openpose", "strategy": "spatial"}}
@@ -66,7 +67,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     else:
         print(table(report))
     if arg.output:
-        with atomic(arg.output, "w") as file:
+        with atomic_write(arg.output, "w") as file:
             json.dump(report, file, indent=2)
 
 
@@ -234,7 +235,9 @@ def feeder_speed(rounds: int, num: int = 64) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         keypoints = (rng.random((2, 300, 18, 2), np.float32) - 0.5 for _ in range(num))
         scores = np.ones((2, 300, 18), np.float32)
-        write_packed(folder, "x", (Sequence(f"{i}", 0, k, scores) for i, k in enumerate(keypoints)), num, 300, 2)
+        write_packed(
+            folder, "x", (SkeletonSequence(f"{i}", 0, k, scores) for i, k in enumerate(keypoints)), num, 300, 2
+        )
         feeder = Feeder(
             f"{folder}/x_data.npy", f"{folder}/x_label.pkl", random_choose=True, random_move=True, window_size=150
         )

@@ -18,12 +18,13 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from feeder import transforms
-from feeder.detection import detected
 from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
+from feeder.synthetic.detection import simulate_detection
 from feeder.windows import spans
-from processor.recognizer import UNKNOWN, Recognizer, read_sidecar, sidecar, write_sidecar
-from torchlight.arguments import UsageError
+from processor.recognizer import UNKNOWN, Recognizer
+from processor.sidecar import read_sidecar, sidecar_path, write_sidecar
+from torchlight.errors import UsageError
 
 BATCH = 64  # windows at once
 
@@ -32,8 +33,8 @@ def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `calibrate`; see options.calibrate for arg."""
     own = {"temperature": 1.0, "threshold": 0.0} if arg.save is not None else {}
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
-    if arg.save and not sidecar(arg.save).is_file():
-        raise UsageError(f"--save {arg.save}: {sidecar(arg.save)}, which is written into, does not exist")
+    if arg.save and not sidecar_path(arg.save).is_file():
+        raise UsageError(f"--save {arg.save}: {sidecar_path(arg.save)}, which is written into, does not exist")
     packed = read_packed(arg.data_path, arg.label_path)
     label = np.array(packed.label)
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
@@ -47,7 +48,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     length = transforms.real_frames(packed.data)
     whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
     rng = np.random.default_rng(arg.seed)
-    spoilt = [detected(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
+    spoilt = [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
     votes = {}
     for kind, clips in (("annotated joints", whole), ("detected joints, simulated", spoilt)):
         owner, probability = of_windows(recognizer, clips, aspect, arg.window, arg.stride)
@@ -59,7 +60,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
         temperature, threshold = calibrate(recognizer, owner, probability, np.tile(label, len(votes)), arg.keep)
         target = arg.save or arg.weights
         write_sidecar(target, read_sidecar(target) | {"temperature": temperature, "threshold": threshold})
-        print(f"temperature {temperature}, threshold {threshold}: written into {sidecar(target)}")
+        print(f"temperature {temperature}, threshold {threshold}: written into {sidecar_path(target)}")
 
 
 def of_windows(

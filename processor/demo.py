@@ -19,14 +19,13 @@ from typing import TextIO
 
 import torch
 
-from feeder.pose.opencv import cv2
-from feeder.pose.video import Video, list_videos
-from feeder.sequence import DataError
-from processor import live, offline
-from processor.joints import Black
+from feeder.pose.estimators import Black
+from feeder.video.decode import Video, list_videos
+from feeder.video.opencv import cv2
 from processor.recognizer import Recognizer
+from processor.video import live, offline
 from torchlight import metrics
-from torchlight.arguments import UsageError
+from torchlight.errors import DataError, UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"

@@ -22,11 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from feeder.packed import load_pickle, read_label
-from feeder.sequence import DataError
-from processor.series import summarise, variants
+from processor.training.series import summarise, variants
 from torchlight import metrics
-from torchlight.arguments import UsageError, load_config
-from torchlight.workdir import WorkDir, atomic
+from torchlight.config import load_config
+from torchlight.errors import DataError, UsageError
+from torchlight.files import atomic_write
+from torchlight.workdir import WorkDir
 
 REMEDY = "make it with: python main.py recognition -c <test.yaml> --phase test --save_result True"
 GRID = 4  # --search tries the weights 0, 1, 2, 3
@@ -303,9 +304,9 @@ def write(
 ) -> None:
     """test_result.pkl (log probabilities, to be fused again), summary.csv and the tables that a test writes."""
     log = np.log(np.maximum(fused, np.finfo(np.float32).tiny)).astype(np.float32)  # (N, num_class), none is -inf
-    with atomic(folder / "test_result.pkl") as file:
+    with atomic_write(folder / "test_result.pkl") as file:
         pickle.dump(dict(zip(names, log)), file)
-    with atomic(folder / "summary.csv", "w") as file:
+    with atomic_write(folder / "summary.csv", "w") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -13,13 +13,12 @@ from argparse import Namespace
 
 import torch
 
-from feeder.sequence import DataError
-from processor.evaluation import test
-from processor.experiment import Experiment, check_paths
-from processor.series import summarise, variants
-from processor.training import Training
-from torchlight.arguments import UsageError
+from processor.training.evaluation import test
+from processor.training.experiment import Experiment, check_paths
+from processor.training.series import summarise, variants
+from processor.training.training import Training
 from torchlight.distributed import start
+from torchlight.errors import DataError, UsageError
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
@@ -37,7 +36,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
         line = "the GPU's memory is too small for this batch; try half of --batch_size with twice --accumulate"
         raise UsageError(line) from error
     except DataError as error:  # from a worker it comes with the worker's traceback
-        raise DataError(str(error).strip().splitlines()[-1].removeprefix("feeder.sequence.DataError: ")) from error
+        raise DataError(str(error).strip().splitlines()[-1].removeprefix("torchlight.errors.DataError: ")) from error
     if len(runs) > 1 and world.chief:
         summarise(arg, runs, results)
     world.close()

@@ -17,56 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 
 from feeder.skeleton import Skeleton, load_skeleton
+from processor.sidecar import read_sidecar, sidecar_path
 from torchlight import checkpoint, device
-from torchlight.arguments import UsageError, build, did_you_mean, load_config
-from torchlight.workdir import atomic
+from torchlight.classes import build
+from torchlight.errors import UsageError
 
 UNKNOWN = "unknown"
 NOT_AN_ANSWER = ("other", UNKNOWN)  # class names that mean: none of the others
-KEYS = ("model", "model_args", "feeder_args", "skeleton", "label_names", "num_person", "temperature", "threshold")
-OF_TRAINING = (
-    "data_path",
-    "label_path",
-    "debug",
-    "mmap",
-    "num_clips",
-    "seed",
-)  # arguments of a feeder that say nothing here
-
-
-def describe(
-    model: str, model_args: Mapping, feeder_args: Mapping, label_names: Sequence[str], num_person: int
-) -> dict:
-    """What the side-car of such a network's weights says; num_person: M of its clips."""
-    graph_args = model_args.get("graph_args") or {}
-    layout = graph_args.get("layout") or feeder_args.get("layout")
-    feeder_args = {key: value for key, value in feeder_args.items() if key not in (*OF_TRAINING, "layout")}
-    description = {"model": model, "model_args": dict(model_args), "feeder_args": feeder_args}
-    if layout:
-        description["skeleton"] = load_skeleton(layout).description
-    return description | {"num_person": num_person, "label_names": list(label_names)}
-
-
-def sidecar(weights: str | Path) -> Path:
-    return Path(weights).with_suffix(".yaml")
-
-
-def write_sidecar(weights: str | Path, description: Mapping) -> None:
-    with atomic(sidecar(weights), "w") as file:
-        yaml.safe_dump(dict(description), file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
-
-
-def read_sidecar(weights: str | Path) -> dict:
-    """The description beside the weights; empty if there is none. Raises UsageError."""
-    path = sidecar(weights)
-    description = load_config(path) if path.is_file() else {}
-    for key in description:
-        if key not in KEYS:
-            raise UsageError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}")
-    return description
 
 
 @dataclass
@@ -94,7 +53,7 @@ class Recognizer:
         for key in ("model", "model_args"):
             if not description.get(key):
                 raise UsageError(
-                    f"{weights}: which network is it? {sidecar(weights)}, which a training writes beside its weights, "
+                    f"{weights}: which network is it? {sidecar_path(weights)}, which a training writes beside its weights, "
                     "is not there; give --config with model, model_args and label_names"
                 )
         model_args, feeder_args = dict(description["model_args"]), dict(description.get("feeder_args") or {})

@@ -9,7 +9,9 @@ import pytest
 from main import PROCESSORS, main
 from net.graph import Graph
 from processor import options
-from torchlight.arguments import check_arguments, import_class, load_config, parse
+from torchlight.arguments import parse
+from torchlight.classes import check_arguments, import_class
+from torchlight.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 

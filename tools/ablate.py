@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 
 from feeder.packed import load_pickle, read_label, recipe
-from feeder.sequence import DataError
 from feeder.streams import STREAMS
 from tools.command import run
-from torchlight.arguments import load_config
-from torchlight.workdir import atomic
+from torchlight.config import load_config
+from torchlight.errors import DataError
+from torchlight.files import atomic_write
 
 ROOT = Path(__file__).resolve().parent.parent
 LADDERS = ROOT / "config" / "ablation"
@@ -125,11 +125,11 @@ def measured(label: dict[str, int], folder: Path, step: str) -> dict | None:
 
 
 def write(folder: Path, rows: list[dict]) -> None:
-    with atomic(folder / "table.csv", "w") as file:
+    with atomic_write(folder / "table.csv", "w") as file:
         writer = csv.DictWriter(file, ["step", "top1", "std", "seeds"], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    with atomic(folder / "table.md", "w") as file:
+    with atomic_write(folder / "table.md", "w") as file:
         file.write("\n".join(markdown(rows)) + "\n")
 
 
@@ -156,7 +156,7 @@ def put(path: Path, data_set: str, table: list[str]) -> None:
     _, end, tail = rest.partition("<!-- end -->")
     if not (mark and end):
         raise DataError(f"{path}: the marks <!-- ablation: {data_set} --> and <!-- end --> are not there")
-    with atomic(path, "w") as file:
+    with atomic_write(path, "w") as file:
         file.write("\n".join([head + mark, *table, end + tail]))
 
 

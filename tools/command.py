@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def run(main: Callable[[], None]) -> None:

@@ -29,12 +29,11 @@ import torch
 import yaml
 from torch import Tensor
 
-from feeder.sequence import DataError
 from net import st_gcn, st_gcn_pp
 from tools.command import run
-from torchlight.arguments import UsageError
 from torchlight.checkpoint import read_weights
-from torchlight.workdir import atomic
+from torchlight.errors import DataError, UsageError
+from torchlight.files import atomic_write
 
 LAYOUTS = {13: "penn-action", 15: "sbu", 17: "coco", 18: "openpose", 20: "nw-ucla", 25: "ntu-rgb+d"}  # by joints
 
@@ -112,7 +111,7 @@ def main() -> None:
     network, weights, model_args = from_pyskl(weights, arg.checkpoint)
     text = yaml.safe_dump({"model": network.model, "model_args": model_args}, sort_keys=False, default_flow_style=None)
     write(arg.out, weights)
-    with atomic(settings, "w") as file:
+    with atomic_write(settings, "w") as file:
         file.write(f"# fits {arg.out.name}\n{text}")
     print(text, end="")
     if "layout" not in model_args["graph_args"]:
@@ -123,7 +122,7 @@ def main() -> None:
 
 def write(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         torch.save(content, file)
 
 

@@ -17,9 +17,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.packed import read_packed
-from feeder.sequence import DataError
 from feeder.skeleton import Skeleton, load_skeleton
 from tools.command import run
+from torchlight.errors import DataError
 
 COLOURS = {"right": "#c8402f", "left": "#2f62b5", "middle": "#444444"}
 CELL = 0.75  # width of the cell of one body, whose height is 1

@@ -34,11 +34,12 @@ from types import ModuleType
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from feeder.gendata import longest, pack_parts, show_left_out, write_label_names
 from feeder.readers.clip import Clip, Listing
-from feeder.readers.convert import cores, longest, pack_parts, show_left_out, write_label_names
-from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton
 from tools.command import run
+from torchlight.errors import DataError
+from torchlight.machine import cores
 
 READERS = {"penn-action": "penn_action", "nw-ucla": "nw_ucla", "sbu": "sbu", "openpose": "openpose", "pyskl": "pyskl"}
 PERSONS = {"penn-action": 1, "nw-ucla": 1, "sbu": 2, "openpose": 2, "pyskl": 2}

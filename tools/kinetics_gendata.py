@@ -15,10 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from feeder.gendata import pack_parts, show_left_out, write_label_names
 from feeder.readers import kinetics
-from feeder.readers.convert import cores, pack_parts, show_left_out, write_label_names
-from feeder.sequence import DataError
 from tools.command import run
+from torchlight.errors import DataError
+from torchlight.machine import cores
 
 
 def main() -> None:

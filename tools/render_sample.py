@@ -17,11 +17,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton
-from feeder.synthetic import joints_of, make_body
-from feeder.synthetic_actions import ACTIONS, FPS, at_rest, drift
+from feeder.synthetic.actions import ACTIONS, FPS, at_rest, drift
+from feeder.synthetic.clips import joints_of, make_body
 from tools.command import run
+from torchlight.errors import DataError
 
 SAMPLE = Path(__file__).resolve().parent.parent / "resource" / "media" / "jumping_jacks.mp4"
 SIZE = 640, 480
@@ -46,7 +46,7 @@ def main() -> None:
     if not 0 < arg.seconds <= 3600:
         raise DataError(f"--seconds {arg.seconds}: expected a length between 0 and an hour")
 
-    from feeder.pose.video import VideoWriter
+    from feeder.video.encode import VideoWriter
 
     joints = perform(arg.action, max(1, round(arg.seconds * FPS)), arg.seed)
     room = draw_room()
@@ -85,7 +85,7 @@ class Brush:
         self.image = image
 
     def polygon(self, points: np.ndarray, colour: tuple) -> None:
-        from feeder.pose.opencv import cv2
+        from feeder.video.opencv import cv2
 
         cv2.fillPoly(self.image, [np.round(np.asarray(points) * FINE * 16).astype(np.int32)], colour, cv2.LINE_AA, 4)
 
@@ -142,7 +142,7 @@ def draw_room() -> np.ndarray:
 
 def draw_frame(room: np.ndarray, joints: np.ndarray) -> np.ndarray:
     """(18, 3) metres -> (H, W, 3) uint8 RGB."""
-    from feeder.pose.opencv import cv2
+    from feeder.video.opencv import cv2
 
     image = room.copy()
     brush, at = Brush(image), look(joints)

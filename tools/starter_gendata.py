@@ -16,11 +16,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
+from feeder.gendata import write_label_names
 from feeder.packed import write_packed
-from feeder.readers.convert import write_label_names
-from feeder.sequence import DataError
-from feeder.starter import LABEL_NAMES, clips
+from feeder.synthetic.starter import LABEL_NAMES, clips
 from tools.command import run
+from torchlight.errors import DataError
 
 
 def main() -> None:

@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tqdm import tqdm
 
 from feeder.packed import write_packed
-from feeder.sequence import DataError
-from feeder.synthetic import LABEL_NAMES, SUBJECTS, clips
+from feeder.synthetic.clips import LABEL_NAMES, SUBJECTS, clips
 from tools.command import run
+from torchlight.errors import DataError
 
 
 def main() -> None:

@@ -22,11 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
+from feeder.gendata import pack_parts, read_all, show_left_out, write_label_names
 from feeder.readers import video
-from feeder.readers.convert import cores, pack_parts, read_all, show_left_out, write_label_names
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
 from tools.command import run
+from torchlight.errors import DataError
+from torchlight.machine import cores
 
 
 def main() -> None:
@@ -73,7 +75,7 @@ def look(parts: list, read: partial, arg: argparse.Namespace) -> int:
         fetch_model("movenet")  # by one process, not by each
     clips = [clip for _, _, listing in parts for clip in listing.clips]
     seen = tqdm(read_all(clips, read, arg.num_worker, slow=True), "pose", len(clips), unit="video", disable=None)
-    lengths = [clip.keypoints.shape[1] for clip in seen if isinstance(clip, Sequence)]
+    lengths = [clip.keypoints.shape[1] for clip in seen if isinstance(clip, SkeletonSequence)]
     if len(lengths) < len(clips):
         print(f"pose: {len(clips) - len(lengths)} of {len(clips)} videos are of no use, named below")
     return max(lengths, default=1)

@@ -16,34 +16,12 @@ import argparse
 import ast
 import contextlib
 import copy
-import difflib
-import importlib.util
-import inspect
-import pkgutil
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import yaml
-
-
-class UsageError(ValueError, argparse.ArgumentTypeError):  # the second, so that argparse keeps the line as it is
-    """What a person typed is wrong; the message is one line (a second, indented, for the remedy)."""
-
-
-def did_you_mean(word: object, names: Iterable[object]) -> str:
-    """`; did you mean 'batch_size'?` for the nearest name, or nothing."""
-    lower = {str(name).lower(): name for name in names}
-    near = difflib.get_close_matches(str(word).lower(), lower, n=1)
-    return f"; did you mean '{lower[near[0]]}'?" if near else ""
-
-
-def _short(value: object) -> str:
-    return repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:76]} ..."
-
-
-# ---- the command line
+from torchlight.config import config_files, merge
+from torchlight.errors import UsageError, did_you_mean, short
 
 
 def str2bool(text: str) -> bool:
@@ -74,7 +52,7 @@ def parse_dict(text: str) -> dict[str, Any]:
     try:
         tree = ast.parse(f"dict({text}\n)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UsageError(f"cannot read {_short(text)}; write it like a=1,b='text',c=dict(d=[1,2])") from None
+        raise UsageError(f"cannot read {short(text)}; write it like a=1,b='text',c=dict(d=[1,2])") from None
     return _literal(tree, text)
 
 
@@ -93,11 +71,11 @@ def _literal(node: ast.expr, text: str) -> Any:
         case ast.Call(func=ast.Name(id="dict"), args=[]) if all(keyword.arg for keyword in node.keywords):
             names = [keyword.arg for keyword in node.keywords]
             if twice := [name for name in names if names.count(name) > 1]:
-                raise UsageError(f"{twice[0]!r} is given twice in {_short(text)}")
+                raise UsageError(f"{twice[0]!r} is given twice in {short(text)}")
             return {keyword.arg: _literal(keyword.value, text) for keyword in node.keywords}
         case ast.Name():
-            raise UsageError(f"{node.id} in {_short(text)} is neither number nor text; a text has quotes: '{node.id}'")
-    raise UsageError(f"{ast.unparse(node)} in {_short(text)} is not a number, text, list or dict(...)")
+            raise UsageError(f"{node.id} in {short(text)} is neither number nor text; a text has quotes: '{node.id}'")
+    raise UsageError(f"{ast.unparse(node)} in {short(text)} is not a number, text, list or dict(...)")
 
 
 class DictAction(argparse.Action):
@@ -132,87 +110,6 @@ class Parser(argparse.ArgumentParser):
             choices = ", ".join(map(str, action.choices))
             line = f"{value!r} is not one of {choices}{did_you_mean(value, action.choices)}"
             raise argparse.ArgumentError(action, line)
-
-
-# ---- the config file
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys, reads 1e-3 as a float and leaves dates as text."""
-
-    yaml_implicit_resolvers = {
-        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
-        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
-        node, lines = super().compose_mapping_node(anchor), {}
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                first = lines.setdefault((key.tag, key.value), key.start_mark)
-                if first is not key.start_mark:
-                    problem = f"duplicate key {key.value!r}, first given in line {first.line + 1}"
-                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-        return node
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def load_config(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML file, deep-merged over that of its `base: other.yaml` (relative to the file), if any.
-
-    Raises:
-        UsageError: not there, not readable, not YAML, a duplicate key, not a mapping, bases in a circle.
-    """
-    merged: dict[str, Any] = {}
-    for _, own in _files(Path(path)):
-        merged = _merge(merged, own)
-    return merged
-
-
-def _files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, dict]]:
-    """(file, its own mapping) of a config and its bases, the deepest base first."""
-    if path.resolve() in [file.resolve() for file in below]:
-        raise UsageError(f"{below[-1]}: base: a circle: {' -> '.join(map(str, (*below, path)))}")
-    own = _read(path, below)
-    base = own.pop("base", None)
-    if base is None:
-        return [(path, own)]
-    if not isinstance(base, str):
-        raise UsageError(f"{path}: base: {base!r} where the path of a YAML file belongs")
-    return [*_files(path.parent / base, (*below, path)), (path, own)]
-
-
-def _read(path: Path, below: tuple[Path, ...]) -> dict:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.y*ml")))
-        raise UsageError(f"{path} {reason}{near}{f' (base of {below[-1]})' if below else ''}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context
-        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {problem}") from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
-        raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}:1: a {type(content).__name__} where `key: value` lines belong")
-    return content
-
-
-def _merge(base: dict, own: dict) -> dict:
-    both = {
-        key: _merge(base[key], own[key])
-        for key in own
-        if isinstance(own[key], dict) and isinstance(base.get(key), dict)
-    }
-    return {**base, **own, **both}
 
 
 _KINDS = {str: "a text in quotes", int: "a whole number", float: "a number", str2bool: "true or false"}
@@ -251,7 +148,7 @@ def _convert_one(parser: argparse.ArgumentParser, action: argparse.Action, value
 
 
 def _refuse(value: Any, belongs: str) -> NoReturn:
-    raise UsageError(f"{'nothing' if value is None else _short(value)} where {belongs} belongs")
+    raise UsageError(f"{'nothing' if value is None else short(value)} where {belongs} belongs")
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
@@ -263,7 +160,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     path = getattr(parser.parse_args(argv), "config", None)
     actions = {action.dest: action for action in parser._actions if action.dest != "help"}
     config: dict[str, Any] = {}
-    for file, own in _files(Path(path)) if path else ():
+    for file, own in config_files(Path(path)) if path else ():
         for key, value in own.items():
             if key not in actions:
                 raise UsageError(f"{file}: unknown key {key!r}{did_you_mean(key, actions)}")
@@ -271,88 +168,5 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
                 own[key] = _convert(parser, actions[key], value)
             except UsageError as error:
                 raise UsageError(f"{file}: {key}: {error}") from None
-        config = {**_merge(config, own), "config": path}
+        config = {**merge(config, own), "config": path}
     return copy.deepcopy(parser.parse_args(argv, argparse.Namespace(**config)))
-
-
-# ---- dotted names
-
-
-def import_class(dotted: str) -> type:
-    """`package.module.Class` -> the class, or UsageError saying which part is not there."""
-    module_name, _, name = str(dotted).rpartition(".")
-    if not all(part.isidentifier() for part in str(dotted).split(".")) or not module_name:
-        raise UsageError(f"{dotted!r} is not the dotted name of a class, such as package.module.Class")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
-            raise UsageError(f"{dotted}: {module_name} needs a module that is not here: {error}") from error
-        raise UsageError(f"{dotted}: no module {error.name}{_near_module(error.name)}") from None
-    except ImportError as error:
-        raise UsageError(f"{dotted}: {module_name} cannot be imported: {error}") from error
-    found = getattr(module, name, None)
-    if (
-        found is None
-        and importlib.util.find_spec(module_name).submodule_search_locations
-        and importlib.util.find_spec(dotted)
-    ):
-        found = importlib.import_module(dotted)
-    if found is None:
-        raise UsageError(f"{dotted}: {module_name} has no {name}{did_you_mean(name, _classes(module))}")
-    if not inspect.isclass(found):
-        inside = [f"{dotted}.{key}" for key in _classes(found)]
-        raise UsageError(f"{dotted} is a {type(found).__name__}, not a class{did_you_mean(f'{dotted}.{name}', inside)}")
-    return found
-
-
-def _near_module(name: str) -> str:
-    package, _, last = name.rpartition(".")
-    folder = getattr(importlib.import_module(package), "__path__", []) if package else None
-    return did_you_mean(last, (module.name for module in pkgutil.iter_modules(folder)))
-
-
-def _classes(module: object) -> list[str]:
-    """Names of the classes that a module defines itself."""
-    return [name for name, found in inspect.getmembers(module, inspect.isclass) if found.__module__ == module.__name__]
-
-
-def _takes(callable: Callable) -> tuple[list[inspect.Parameter], bool]:
-    """The arguments that can be given by name, and whether any other name goes too (**kwargs)."""
-    parameters = inspect.signature(callable).parameters.values()
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return named, any(p.kind is p.VAR_KEYWORD for p in parameters)
-
-
-def check_arguments(callable: Callable, kwargs: dict[str, Any], where: str) -> None:
-    """kwargs against the signature; UsageError names the nearest right argument, or those that are missing."""
-    named, any_name = _takes(callable)
-    takes = [p.name for p in named]
-    who, listing = f"{callable.__module__}.{callable.__qualname__}", f"(it takes {', '.join(takes) or 'none'})"
-    for key in kwargs:
-        if key not in takes and not (any_name and isinstance(key, str)):
-            raise UsageError(f"{where}: {who} has no argument {key!r}{did_you_mean(key, takes)} {listing}")
-    if missing := [p.name for p in named if p.default is p.empty and p.name not in kwargs]:
-        raise UsageError(f"{where}: {who} needs {', '.join(missing)} {listing}")
-
-
-def build(dotted: str, kwargs: dict[str, Any], where: str, **extra: Any) -> Any:
-    """Import the class, check the arguments, call it.
-
-    Args:
-        dotted, kwargs: what a person wrote, e.g. `model` and `model_args`.
-        where: the key of kwargs, for the error.
-        extra: what the program offers on top; passed on if the class takes it and kwargs does not have it already.
-    """
-    found = import_class(dotted)
-    named, any_name = _takes(found)
-    offered = {key: value for key, value in extra.items() if any_name or key in [p.name for p in named]}
-    kwargs = {**offered, **kwargs}
-    check_arguments(found, kwargs, where)
-    try:
-        return found(**kwargs)
-    except UsageError:
-        raise
-    except (ValueError, TypeError) as error:
-        own = type(error).__module__ == "builtins"  # an error class of somebody's own has a line of its own
-        raise UsageError(f"{where}: {dotted}: {error}" if own else str(error)) from error

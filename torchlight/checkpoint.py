@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from torchlight.arguments import UsageError, did_you_mean
-from torchlight.workdir import atomic
+from torchlight.errors import UsageError, did_you_mean
+from torchlight.files import atomic_write
 
 NESTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # where others keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # what wrappers put before every key
@@ -41,7 +41,7 @@ def unwrap(model: nn.Module) -> nn.Module:
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """The state dict as the original writes it: an OrderedDict of CPU tensors, no `module.` before the keys, no half floats."""
     weights = OrderedDict((key, _plain(value)) for key, value in unwrap(model).state_dict().items())
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         torch.save(weights, file)
 
 
@@ -169,7 +169,7 @@ def _read(path: str | Path) -> Any:
 
 def save_checkpoint(path: str | Path, **state: Any) -> None:
     """Whatever a run needs to go on: state dicts, numbers, random_state(). Tensors and plain containers only."""
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         torch.save(_without_numpy(state), file)
 
 

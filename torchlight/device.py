@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from torchlight.arguments import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean
 
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 

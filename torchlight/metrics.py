@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from torchlight.arguments import UsageError
-from torchlight.workdir import atomic
+from torchlight.errors import UsageError
+from torchlight.files import atomic_write
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -93,7 +93,7 @@ def write_per_class_csv(
     samples, hits = _count(scores, labels)
     answers = matrix.sum(0)
     wrong = matrix - np.diag(np.diag(matrix))
-    with atomic(path, "w") as file:
+    with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["class", "name", "samples", "recall", "precision", "most_confused_with", "confused"])
         for i, name in enumerate(names):
@@ -106,7 +106,7 @@ def write_per_class_csv(
 def write_confusion_csv(path: str | Path, matrix: np.ndarray, names: Sequence[str] | None = None) -> None:
     """The counts, a row for each true class and a column for each answer."""
     names = _checked_names(names, len(matrix))
-    with atomic(path, "w") as file:
+    with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["true \\ predicted", *names])
         writer.writerows([name, *row] for name, row in zip(names, matrix.tolist()))
@@ -144,7 +144,7 @@ def draw_confusion(path: str | Path, matrix: np.ndarray, names: Sequence[str] | 
         for i, j in zip(*np.nonzero(matrix)):
             dark = share[i, j] > 0.3
             axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=8, color="w" if dark else "k")
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, format="png", bbox_inches="tight")
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from torchlight.arguments import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 SCHEDULES = ("step", "cosine")

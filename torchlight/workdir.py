@@ -1,4 +1,4 @@
-"""Everything written under --work_dir: config.yaml, log.txt, metrics.csv; and atomic(), through which every writer goes.
+"""Everything written under --work_dir: config.yaml, log.txt, metrics.csv; and atomic_write(), through which every writer goes.
 
 work = WorkDir(arg.work_dir, save_log=arg.save_log, print_log=arg.print_log)
 work.save_config(arg, sys.argv)
@@ -13,34 +13,15 @@ import csv
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from time import perf_counter, strftime
-from typing import IO, Any
+from time import strftime
+from typing import Any
 
 import yaml
 
-from torchlight.arguments import UsageError
-
-
-@contextmanager
-def atomic(path: str | Path, mode: str = "wb") -> Iterator[IO]:
-    """A file that appears under its name only once it is whole: written beside it, synced, renamed; on failure nothing stays.
-
-    Text is UTF-8. The name is free again, or still that of the older file, after any exception, Ctrl-C included.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+from torchlight.errors import UsageError
+from torchlight.files import atomic_write
 
 
 class WorkDir:
@@ -70,7 +51,7 @@ class WorkDir:
     def save_config(self, arg: argparse.Namespace | Mapping, argv: Sequence[str], name: str = "config.yaml") -> None:
         """The merged arguments as YAML that --config reads again, under the command line they came from."""
         content = dict(arg) if isinstance(arg, Mapping) else vars(arg)
-        with atomic(self.path / name, "w") as file:
+        with atomic_write(self.path / name, "w") as file:
             file.write(f"# command line: {' '.join(shlex.join(argv).splitlines())}\n\n")
             yaml.safe_dump(content, file, indent=4, default_flow_style=False, allow_unicode=True)
 
@@ -99,7 +80,7 @@ class WorkDir:
             self._rows = _read_rows(path, before=row["epoch"])
         self._rows.append(dict(row))
         columns = dict.fromkeys(key for each in self._rows for key in each)
-        with atomic(path, "w") as file:
+        with atomic_write(path, "w") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(self._rows)
@@ -125,26 +106,3 @@ def _read_rows(path: Path, before: int) -> list[dict[str, Any]]:
         raise UsageError(
             f"{path}: not the metrics of an earlier run (no whole number as epoch); move it away"
         ) from None
-
-
-class Stopwatch:
-    """Where the time of an epoch goes: `lap("model")` adds the time since the last lap to that portion.
-
-    A GPU works on after the call that set it to work: synchronise before a lap that should contain it.
-    """
-
-    def __init__(self) -> None:
-        self.portions: dict[str, float] = {}  # seconds
-        self._last = perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = perf_counter()
-        self.portions[name] = self.portions.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def lines(self) -> list[str]:
-        """`Time consumption:` and under it a line for each portion: its name, per cent, seconds."""
-        total = sum(self.portions.values()) or 1.0
-        return ["Time consumption:"] + [
-            f"\t[{name}][{100 * seconds / total:02.0f}%]: {seconds:.4f}" for name, seconds in self.portions.items()
-        ]

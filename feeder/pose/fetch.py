@@ -18,7 +18,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "models"
 TIMEOUT = 10  # seconds without an answer from the maker's address, before pip is asked

@@ -18,10 +18,10 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from feeder.pose.fetch import fetch_model
-from feeder.pose.opencv import cv2
-from feeder.readers.convert import cores
-from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton, remap
+from feeder.video.opencv import cv2
+from torchlight.errors import DataError
+from torchlight.machine import cores
 
 PERSON, JOINT = 0.18, 0.25  # a person counts from this score on, a joint with less is missing
 MULTIPLE = 32

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from feeder.readers.openpose import FILE
-from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton, remap
+from torchlight.errors import DataError
 
 MODELS = {"COCO": "openpose", "BODY_25": "body_25"}  # what OpenPose calls them: their layout
 PROGRAMS = ("examples/openpose/openpose.bin", "build/examples/openpose/openpose.bin", "bin/OpenPoseDemo.exe")

@@ -20,21 +20,22 @@ import numpy as np
 import orjson
 
 from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
-from feeder.readers.tracks import follow
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from feeder.tracking.link import link_persons
+from torchlight.errors import DataError
 
 NUM_JOINT = 18
 MAX_FRAME = 100_000  # an hour of video; beyond it a frame index is a mistake
 FPS = 30.0
 
 
-def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> Sequence:
+def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> SkeletonSequence:
     """One clip; the num_person_in highest-scoring persons of a frame are looked at, num_person rows are kept."""
     path = Path(path)
     everybody = read_everybody(path)
     placed = place(everybody.pose, everybody.score, everybody.frame, everybody.num_frame, num_person_in)
-    keypoints, scores = follow(*placed, num_person)
-    return Sequence(path.stem, everybody.label, keypoints, scores, layout="openpose", fps=FPS)
+    keypoints, scores = link_persons(*placed, num_person)
+    return SkeletonSequence(path.stem, everybody.label, keypoints, scores, layout="openpose", fps=FPS)
 
 
 class Everybody(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from feeder.readers.clip import Clip, Listing
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 PARTS = ("train", "val")
 

@@ -19,7 +19,8 @@ import numpy as np
 import orjson
 
 from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 NUM_JOINT = 25
 VALUES = 12  # of a joint
@@ -63,7 +64,7 @@ def motion(joints: np.ndarray) -> float:
     return float(joints.reshape(-1, 3).astype(np.float64).var(0).sum()) if joints.size else 0.0
 
 
-def read(path: str | Path, num_person: int = 2, denoised: bool = False) -> Sequence:
+def read(path: str | Path, num_person: int = 2, denoised: bool = False) -> SkeletonSequence:
     """One clip: the num_person bodies that move most, the first the one that moves most, each in its own row.
 
     denoised: choose, join and cut the bodies as denoise() does (always two rows).
@@ -80,7 +81,7 @@ def read(path: str | Path, num_person: int = 2, denoised: bool = False) -> Seque
             row[body.frames] = body.joints
     named = NAME.fullmatch(path.name)
     label = int(named[5]) - 1 if named else -1
-    return Sequence(path.name, label, keypoints, None, None, "ntu-rgb+d", FPS)
+    return SkeletonSequence(path.name, label, keypoints, None, None, "ntu-rgb+d", FPS)
 
 
 def read_bodies(path: str | Path) -> tuple[int, list[Body]]:

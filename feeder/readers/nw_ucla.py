@@ -19,7 +19,8 @@ import numpy as np
 import orjson
 
 from feeder.readers.clip import Clip, Listing
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 NUM_JOINT = 20
 NAME = re.compile(r"a(\d\d)_s(\d\d)_e(\d\d)_v(\d\d)\.json")
@@ -42,7 +43,7 @@ OPPOSITE = {5: 6, 6: 5, 8: 9, 9: 8}
 SWAPPED = {(5, 4, 2), (6, 4, 2), (8, 5, 2), (9, 5, 2)}  # action as named, subject, view
 
 
-def read(path: str | Path, mended: bool = False) -> Sequence:
+def read(path: str | Path, mended: bool = False) -> SkeletonSequence:
     """One clip. mended: see list_clips."""
     path = Path(path)
     try:
@@ -60,7 +61,7 @@ def read(path: str | Path, mended: bool = False) -> Sequence:
         raise DataError(f"{path}: a coordinate is not finite")
     named = NAME.fullmatch(path.name)
     label = _label(named, mended) if named else -1
-    return Sequence(path.stem, label, joints[None].astype(np.float32), None, None, "nw-ucla", None)
+    return SkeletonSequence(path.stem, label, joints[None].astype(np.float32), None, None, "nw-ucla", None)
 
 
 def list_clips(

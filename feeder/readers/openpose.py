@@ -20,9 +20,10 @@ import orjson
 from feeder.readers import labelled
 from feeder.readers.clip import Listing
 from feeder.readers.kinetics import place, read_everybody
-from feeder.readers.tracks import follow
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
+from feeder.tracking.link import link_persons
+from torchlight.errors import DataError
 
 FILE = re.compile(r"(?P<clip>.*?)_?(?P<number>[0-9]+)_keypoints\.json")
 LAYOUTS = {18 * 3: "openpose", 25 * 3: "body_25"}  # by the numbers of a person
@@ -87,7 +88,7 @@ def read(
     layout: str = "openpose",
     num_person: int = 2,
     num_person_in: int = 5,
-) -> Sequence:
+) -> SkeletonSequence:
     """One clip; the num_person_in highest-scoring persons of a frame are looked at, num_person rows are kept.
 
     Args:
@@ -102,8 +103,8 @@ def read(
             raise DataError(f"{path}: coordinates are pixels, so the size of the frame must be given (--frame_size)")
         points = points / np.array([*frame_size, 1], np.float32)
     placed = place(points[..., :2], points[..., 2].copy(), crowd.frame, crowd.num_frame, num_person_in)
-    keypoints, scores = follow(*placed, num_person)
-    return Sequence(path.name.removesuffix(".json"), crowd.label, keypoints, scores, frame_size, layout)
+    keypoints, scores = link_persons(*placed, num_person)
+    return SkeletonSequence(path.name.removesuffix(".json"), crowd.label, keypoints, scores, frame_size, layout)
 
 
 def list_clips(data_path: str | Path, part: str, holdout: bool = False) -> Listing:

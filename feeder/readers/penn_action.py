@@ -16,7 +16,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from feeder.readers.clip import Clip, Listing
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 NUM_JOINT = 13
 ACTIONS = [
@@ -38,7 +39,7 @@ ACTIONS = [
 ]
 
 
-def read(path: str | Path) -> Sequence:
+def read(path: str | Path) -> SkeletonSequence:
     """One clip; where x, y and visibility differ in length, the frames that all of them have."""
     path = Path(path)
     fields = _load(path, ["action", "x", "y", "visibility", "dimensions"])
@@ -53,7 +54,7 @@ def read(path: str | Path) -> Sequence:
     action = _text(fields, "action", path)
     label = ACTIONS.index(action) if action in ACTIONS else -1
     scores = visible.astype(np.float32)
-    return Sequence(path.stem, label, keypoints[None], scores[None], (width, height), "penn-action", None)
+    return SkeletonSequence(path.stem, label, keypoints[None], scores[None], (width, height), "penn-action", None)
 
 
 def list_clips(data_path: str | Path, part: str, holdout: bool = False) -> Listing:

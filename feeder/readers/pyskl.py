@@ -19,15 +19,16 @@ import numpy as np
 
 from feeder.packed import load_pickle
 from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
+from torchlight.errors import DataError
 
 LAYOUTS = {(25, 3): "ntu-rgb+d", (17, 2): "coco", (18, 2): "openpose", (20, 3): "nw-ucla"}  # by joints, coordinates
 NTU = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}")
 PLAIN_NAME = re.compile(r"[\w+-][\w.+-]*")  # a split names files
 
 
-def read(path: str | Path, layout: str | None = None) -> Sequence:
+def read(path: str | Path, layout: str | None = None) -> SkeletonSequence:
     """Clip i of the pickle, where path is <pickle>/<i>; 2-D ones are made into that layout."""
     path = Path(path)
     clip = _content(path.parent)[0][int(path.name)]
@@ -36,7 +37,7 @@ def read(path: str | Path, layout: str | None = None) -> Sequence:
     if (V, D) not in LAYOUTS:
         known = ", ".join(f"{v} in {d}-D ({name})" for (v, d), name in LAYOUTS.items())
         raise DataError(f"{path}: {V} joints in {D}-D are no layout that is known here: {known}")
-    sequence = Sequence(clip["frame_dir"], _label(clip), keypoints, None, None, LAYOUTS[V, D])
+    sequence = SkeletonSequence(clip["frame_dir"], _label(clip), keypoints, None, None, LAYOUTS[V, D])
     if D == 2:
         scores = np.ones((M, T, V), np.float32)
         if clip.get("keypoint_score") is not None:
@@ -147,7 +148,7 @@ def _frame_size(clip: dict, path: Path) -> tuple[int, int]:
     return int(size[1]), int(size[0])
 
 
-def _remapped(sequence: Sequence, layout: str, path: Path) -> Sequence:
+def _remapped(sequence: SkeletonSequence, layout: str, path: Path) -> SkeletonSequence:
     if sequence.scores is None:
         raise DataError(f"{path}: 3-D keypoints of {sequence.layout} stay what they are; leave out --layout")
     points = np.concatenate([sequence.keypoints, sequence.scores[..., None]], -1)

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from feeder.readers.clip import Clip, Listing
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 NUM_JOINT = 15
 FPS = 15.0
@@ -43,7 +44,7 @@ FOLDS = [
 PLACE = re.compile(r"(s\d\ds\d\d)/(\d\d)/(\d\d\d)")
 
 
-def read(path: str | Path) -> Sequence:
+def read(path: str | Path) -> SkeletonSequence:
     """One clip."""
     path = Path(path)
     text = path.read_bytes()
@@ -65,7 +66,7 @@ def read(path: str | Path) -> Sequence:
     metres[~raw.any(-1)] = 0  # a joint recorded as 0, 0, 0 was not seen
     place = _place(path)
     name, label = (place.group().replace("/", "_"), int(place[2]) - 1) if place else (path.stem, -1)
-    return Sequence(name, label, metres.astype(np.float32), None, None, "sbu", FPS)
+    return SkeletonSequence(name, label, metres.astype(np.float32), None, None, "sbu", FPS)
 
 
 def list_clips(data_path: str | Path, part: str, fold: int = 1, holdout: bool = False) -> Listing:

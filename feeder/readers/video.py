@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from feeder.pose.tracker import Tracker
-from feeder.pose.video import SUFFIXES, Video
 from feeder.readers import labelled
 from feeder.readers.clip import Listing
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
+from feeder.tracking.tracker import Tracker
+from feeder.video.decode import SUFFIXES, Video
 from feeder.windows import GAP, LEAST, Resampler
+from torchlight.errors import DataError
 
 FPS = 30.0  # of the clips, whatever the videos have
 
@@ -58,7 +59,7 @@ def read(
     num_person: int = 1,
     openpose: str | None = None,
     openpose_model: str = "COCO",
-) -> Sequence:
+) -> SkeletonSequence:
     """One video, at FPS frames a second, from the first to the last frame with one of its num_person persons in it.
 
     Args:
@@ -78,7 +79,7 @@ def read(
     if not persons:
         raise DataError(f"{path}: nobody is seen in it, in {LEAST} frames or more")
     keypoints, scores = rows(persons, num_person, seen.frame_size)
-    return Sequence(path.stem, -1, keypoints, scores, seen.frame_size, layout, FPS)
+    return SkeletonSequence(path.stem, -1, keypoints, scores, seen.frame_size, layout, FPS)
 
 
 # ---- which videos

@@ -11,7 +11,7 @@ import pytest
 from torch.utils.data import DataLoader
 
 from feeder.feeder import Feeder, mean_and_std, spread_over_classes
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 N, T, V = 30, 40, 18
 ROOT = Path(__file__).resolve().parents[2]

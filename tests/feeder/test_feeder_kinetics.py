@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feeder.feeder_kinetics import Feeder_kinetics
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def person(x, score=0.9):

@@ -13,14 +13,15 @@ import pytest
 
 from feeder import packed
 from feeder.packed import HEADER, PackedWriter, load_pickle, npy_header, read_packed, write_packed
-from feeder.sequence import DataError, Sequence
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
 
 
 def clips(count, size=(320, 240), T=5):
     rng = np.random.default_rng(0)
     for i in range(count):
         keypoints, scores = rng.random((1, T, 4, 2)) - 0.5, rng.random((1, T, 4))
-        yield Sequence(f"clip{i}", i % 3, keypoints.astype("f4"), scores.astype("f4"), size)
+        yield SkeletonSequence(f"clip{i}", i % 3, keypoints.astype("f4"), scores.astype("f4"), size)
 
 
 def write(folder, count=7, **options):
@@ -138,7 +139,7 @@ def test_skipped_clips_are_remembered_over_a_stop(tmp_path):
 )
 def test_a_clip_that_does_not_fit_is_one_line(tmp_path, change, message):
     first = next(clips(1))
-    other = Sequence(**{**vars(first), "name": "new", **change})
+    other = SkeletonSequence(**{**vars(first), "name": "new", **change})
     with pytest.raises(DataError, match=f"^{re.escape(message)}.*$"):
         write_packed(tmp_path, "train", [first, other], 2, 6, 2)
     assert content(tmp_path) == {}

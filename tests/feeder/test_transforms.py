@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeder import transforms
-from feeder.chance import Chance
+from feeder.rng import ClipRNG
 from feeder.skeleton import load_skeleton
 
 
@@ -21,7 +21,7 @@ def clips(seed, N=3, C=3, T=12, V=18, M=2, missing=0.3):
 
 
 def chance(N, seed=0):
-    return Chance(seed, np.zeros(N, int), np.arange(N))
+    return ClipRNG(seed, np.zeros(N, int), np.arange(N))
 
 
 VIEW = (8, 1, 2, 5)  # hip, spine, right and left shoulder

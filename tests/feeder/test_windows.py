@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeder.feeder import Feeder
-from feeder.sequence import DataError
 from feeder.windows import Resampler, Windows, between, spans
+from torchlight.errors import DataError
 
 
 @given(length=st.integers(0, 500), size=st.integers(1, 100), stride=st.integers(1, 100))

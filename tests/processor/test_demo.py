@@ -17,12 +17,13 @@ import torch
 import yaml
 
 from feeder.pose import movenet
-from feeder.pose.video import Video
+from feeder.video.decode import Video
 from main import main
 from net.st_gcn import Model
-from processor import demo, offline
-from processor.recognizer import describe, write_sidecar
-from tests.feeder.pose.test_video import make, make_with_sound, noise
+from processor import demo
+from processor.sidecar import describe, write_sidecar
+from processor.video import offline
+from tests.feeder.video.test_decode import make, make_with_sound, noise
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["run", "jump", "sit", "turn", "wave", "fall"]
@@ -440,7 +441,7 @@ def test_own_label_names(watch, tmp_path):
 
 def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch):
     path = clip(tmp_path / "clip.mp4", 200)
-    draw = offline.panes.Panes.draw
+    draw = offline.drawing.Panes.draw
 
     def slowly(self, *given):
         time.sleep(0.01)
@@ -452,7 +453,7 @@ def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(offline.panes.Panes, "draw", slowly)
+    monkeypatch.setattr(offline.drawing.Panes, "draw", slowly)
     threading.Thread(target=interrupt).start()
     assert watch("--video", path) == 130
     assert 5 < len(list(Video(tmp_path / "out/clip.mp4"))) < 190

@@ -8,8 +8,9 @@ import yaml
 from feeder.feeder import Feeder
 from main import main
 from net.st_gcn import Model
-from processor.recognizer import UNKNOWN, Recognizer, describe, read_sidecar, write_sidecar
-from torchlight.arguments import UsageError
+from processor.recognizer import UNKNOWN, Recognizer
+from processor.sidecar import describe, read_sidecar, write_sidecar
+from torchlight.errors import UsageError
 
 GRAPH = {"layout": "openpose", "strategy": "spatial"}
 ARGS = {"in_channels": 3, "num_class": 4, "blocks": [[8, 1], [16, 2]], "graph_args": GRAPH}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeder.pose.video import Video
+from feeder.video.decode import Video
 from tools.render_sample import JOINT, SAMPLE, SIZE, draw_frame, draw_room, look, perform
 
 pytest.importorskip("cv2", exc_type=ImportError)

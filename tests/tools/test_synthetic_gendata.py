@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feeder.packed import read_packed
-from feeder.synthetic import FRAME_SIZE, LABEL_NAMES, make_clip
+from feeder.synthetic.clips import FRAME_SIZE, LABEL_NAMES, make_clip
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 

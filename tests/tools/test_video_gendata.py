@@ -15,8 +15,8 @@ import yaml
 import main as program
 from feeder.packed import read_packed
 from feeder.pose import fetch, movenet
-from feeder.pose.video import VideoWriter
 from feeder.readers import video
+from feeder.video.encode import VideoWriter
 from tools import video_gendata
 from tools.render_sample import FPS, SIZE, draw_frame, draw_room, perform
 

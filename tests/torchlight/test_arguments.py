@@ -10,19 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from torchlight.arguments import (
-    DictAction,
-    Parser,
-    UsageError,
-    build,
-    check_arguments,
-    did_you_mean,
-    import_class,
-    load_config,
-    parse,
-    parse_dict,
-    str2bool,
-)
+from torchlight.arguments import DictAction, Parser, parse, parse_dict, str2bool
+from torchlight.classes import build, check_arguments, import_class
+from torchlight.config import load_config
+from torchlight.errors import UsageError, did_you_mean
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from torchlight.arguments import UsageError
 from torchlight.checkpoint import (
     load_checkpoint,
     load_weights,
@@ -21,6 +20,7 @@ from torchlight.checkpoint import (
     set_random_state,
     unwrap,
 )
+from torchlight.errors import UsageError
 
 
 class Net(nn.Module):

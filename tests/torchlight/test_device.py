@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from torchlight.arguments import UsageError
 from torchlight.device import Devices, precision, select, wrap
+from torchlight.errors import UsageError
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from torchlight.arguments import UsageError
+from torchlight.errors import UsageError
 from torchlight.optim import build_optimizer, learning_rate, set_learning_rate
 
 

@@ -7,12 +7,14 @@ import pytest
 import yaml
 from tqdm import tqdm
 
-from torchlight.arguments import UsageError
-from torchlight.workdir import Stopwatch, WorkDir, atomic
+from torchlight.errors import UsageError
+from torchlight.files import atomic_write
+from torchlight.stopwatch import Stopwatch
+from torchlight.workdir import WorkDir
 
 
 def test_file_appears_whole(tmp_path):
-    with atomic(tmp_path / "x", "w") as file:
+    with atomic_write(tmp_path / "x", "w") as file:
         file.write("größe")
         assert not (tmp_path / "x").exists()
     assert (tmp_path / "x").read_text(encoding="utf-8") == "größe"
@@ -22,7 +24,7 @@ def test_file_appears_whole(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_failure_leaves_the_old_file_and_no_other(tmp_path, error):
     (tmp_path / "x").write_bytes(b"old")
-    with pytest.raises(error), atomic(tmp_path / "x") as file:
+    with pytest.raises(error), atomic_write(tmp_path / "x") as file:
         file.write(b"new")
         raise error
     assert (tmp_path / "x").read_bytes() == b"old"
@@ -31,7 +33,7 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path, error):
 
 def test_failed_rename_leaves_nothing(tmp_path):
     (tmp_path / "x").mkdir()
-    with pytest.raises(OSError), atomic(tmp_path / "x") as file:
+    with pytest.raises(OSError), atomic_write(tmp_path / "x") as file:
         file.write(b"new")
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
@@ -138,7 +140,7 @@ def test_metrics_of_somebody_else(tmp_path):
 
 def test_stopwatch_shares_out_the_time(monkeypatch):
     now = iter([10.0, 11.0, 14.0, 14.5, 14.75])
-    monkeypatch.setattr("torchlight.workdir.perf_counter", lambda: next(now))
+    monkeypatch.setattr("torchlight.stopwatch.perf_counter", lambda: next(now))
     watch = Stopwatch()
     for name in ["data", "model", "data", "report"]:
         watch.lap(name)

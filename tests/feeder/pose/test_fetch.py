@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from feeder.pose import fetch
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 CONTENT = b"a network"
 

@@ -8,8 +8,8 @@ import pytest
 
 from feeder.pose import fetch, movenet
 from feeder.pose.movenet import MoveNet
-from feeder.pose.video import Video
-from feeder.sequence import DataError
+from feeder.video.decode import Video
+from torchlight.errors import DataError
 
 
 class OnePerson:

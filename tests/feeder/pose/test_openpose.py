@@ -8,7 +8,7 @@ import pytest
 
 from feeder.pose.openpose import OpenPose, run_openpose
 from feeder.readers.openpose import read_frames
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 PROGRAM = f"""#!{sys.executable}
 import json, pathlib, sys

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from feeder.readers import kinetics
-from feeder.readers.tracks import MAX_GAP, MAX_STEP
-from feeder.sequence import DataError
+from feeder.tracking.link import MAX_GAP, MAX_STEP
+from torchlight.errors import DataError
 
 V = 18
 

@@ -3,7 +3,7 @@
 import pytest
 
 from feeder.readers.labelled import label_names, list_clips
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def names(folder, part, holdout=False):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from feeder.readers import ntu
 from feeder.readers.clip import read_lines
 from feeder.readers.ntu import Body, denoise
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 V = 25
 INFO = "bodyID clipedEdges handLeftConfidence handLeftState handRightConfidence handRightState isResticted leanX leanY state"

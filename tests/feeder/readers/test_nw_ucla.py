@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feeder.readers import nw_ucla
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def save(path, skeletons):

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feeder.readers import kinetics, openpose
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def person(V=18, x=100.0, y=50.0, score=0.5):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
 from feeder.readers import penn_action
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def fields(T=4, action="bowl", train=1, **more):

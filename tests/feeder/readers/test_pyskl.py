@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feeder.readers import pyskl
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feeder.readers import sbu
-from feeder.sequence import DataError
+from torchlight.errors import DataError
 
 
 def save(folder, values, place="s01s02/03/001"):

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeder.pose.video import VideoWriter
+from feeder.gendata import read_all
 from feeder.readers import video
 from feeder.readers.clip import Clip
-from feeder.readers.convert import read_all
 from feeder.readers.video import FPS, Seen, activity, follow, places, read, rows
-from feeder.sequence import DataError
 from feeder.skeleton import load_skeleton
+from feeder.video.encode import VideoWriter
+from torchlight.errors import DataError
 
 SIZE = 640, 480
 STANDING = np.random.default_rng(0).uniform(-1, 1, (18, 2)) * [30, 80]

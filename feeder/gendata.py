@@ -1,0 +1,179 @@
+"""From clips on disk to one packed part: many workers read, one process writes, in order and in little memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from feeder.packed import PackedWriter
+from feeder.readers.clip import Clip, Listing
+from feeder.sequence import SkeletonSequence
+from torchlight.errors import DataError
+from torchlight.machine import keep_freed_memory
+
+CHUNK = 8  # clips a worker takes at once
+AHEAD = 4  # chunks per worker that may wait to be written
+ALONE = 512  # with fewer clips, one process is done before others have started
+SHOWN = 20  # names of one kind that a summary spells out
+
+Read = Callable[[Path], SkeletonSequence]
+
+
+def pack_parts(
+    parts: Iterable[tuple[str | Path, str, Listing]], read: Read, num_frame: int, num_person: int, num_worker: int
+) -> None:
+    """Pack every (out_folder, part, listing) and print a summary of each; DataError if not one clip was usable."""
+    usable = 0
+    for out_folder, part, listing in parts:
+        if not listing.clips:
+            print(f"{Path(out_folder) / part}: no clip belongs to this part")
+            continue
+        lines, count = pack(listing.clips, read, out_folder, part, num_frame, num_person, num_worker)
+        print("\n".join(lines), flush=True)
+        usable += count
+    if not usable:
+        raise DataError("not one clip could be used; is --data_path the right folder?")
+
+
+def pack(
+    clips: list[Clip], read: Read, out_folder: str | Path, part: str, num_frame: int, num_person: int, num_worker: int
+) -> tuple[list[str], int]:
+    """Read clips and write {part}_data.npy and its companions; returns the lines of a summary and the rows written.
+
+    Clips that cannot be read are left out and named in the summary; if none can, nothing is written. The files are the
+    same for any num_worker, and whether or not the run was killed and started again in between.
+
+    read: makes a SkeletonSequence of a path; importable by name (a function of a module or a functools.partial of one).
+    """
+    keep_freed_memory()
+    started = time.perf_counter()
+    job = _fingerprint(_spell(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
+    with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job) as writer:
+        before = writer.done
+        bar = tqdm(total=len(clips), initial=before, desc=part, unit="clip", disable=None)
+        for clip, result in zip(clips[before:], read_all(clips[before:], read, num_worker)):
+            if isinstance(result, SkeletonSequence) and result.label not in (-1, clip.label):
+                result = f"its own label is {result.label} but it is listed with {clip.label}"
+            if isinstance(result, SkeletonSequence):
+                result.name, result.label = clip.name, clip.label
+                writer.add(result)
+            else:
+                writer.skip(clip.name, result)
+            bar.update()
+        bar.close()
+    return _summary(writer, before, time.perf_counter() - started), len(writer.name)
+
+
+def longest(clips: Iterable[Clip], read: Read, num_worker: int) -> int:
+    """Frames of the longest clip that can be read."""
+    lengths = [r.keypoints.shape[1] for r in read_all(list(clips), read, num_worker) if isinstance(r, SkeletonSequence)]
+    if not lengths:
+        raise DataError("not one clip could be read; is --data_path the right folder?")
+    return max(lengths)
+
+
+def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False) -> Iterator[SkeletonSequence | str]:
+    """The sequence of every clip in order, or in one line why there is none.
+
+    slow: a clip takes seconds, so that workers pay from the second clip on, one clip at a time.
+    """
+    chunk, alone = (1, 2) if slow else (CHUNK, ALONE)
+    chunks = [clips[i : i + chunk] for i in range(0, len(clips), chunk)]
+    if num_worker <= 1 or len(clips) < alone:
+        for clip in clips:
+            yield from _read_chunk(read, [clip])
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(num_worker, len(chunks)), context, _stand_by)
+    waiting: deque = deque()
+    try:
+        for chunk in chunks:
+            waiting.append(pool.submit(_read_chunk, read, chunk))
+            if len(waiting) >= AHEAD * num_worker:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool:
+        raise OSError(
+            "a worker died (out of memory?); the same command, with a smaller --num_worker, goes on"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def write_label_names(out_folder: str | Path, names: list[str]) -> None:
+    """label_names.txt: the class names, one a line, in the order of the labels."""
+    folder = Path(out_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / "label_names.txt.part"
+    part.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    part.replace(folder / "label_names.txt")
+
+
+def _stand_by() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent ends, however that happens."""
+    keep_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _read_chunk(read: Read, clips: list[Clip]) -> list[SkeletonSequence | str]:
+    results: list[SkeletonSequence | str] = []
+    for clip in clips:
+        try:
+            results.append(read(clip.path))
+        except (DataError, OSError) as error:
+            results.append(str(error).removeprefix(f"{clip.path}: "))
+    return results
+
+
+def _spell(read: Read) -> list:
+    """What a reader is called and with which options."""
+    if isinstance(read, partial):
+        return [*_spell(read.func), [str(x) for x in read.args], {k: str(v) for k, v in sorted(read.keywords.items())}]
+    return [read.__module__, read.__qualname__]
+
+
+def _fingerprint(*job: object) -> str:
+    return hashlib.sha256(json.dumps(job).encode()).hexdigest()
+
+
+def _summary(writer: PackedWriter, before: int, seconds: float) -> list[str]:
+    path, shape = writer.folder / f"{writer.part}_data.npy", (len(writer.name), *(writer.row_shape or ()))
+    resumed = f", {before} clips of an earlier run kept" if before else ""
+    lines = [f"{path}: {shape} (N, C, T, V, M){resumed}, {(writer.done - before) / seconds:.0f} clips/s"]
+    if not writer.name:
+        lines = [f"{path}: not written, no clip of this part could be used"]
+    if writer.cut:
+        lines.append(f"  cut to {writer.num_frame} frames: {_some(writer.cut)}")
+    if writer.empty:
+        lines.append(f"  kept though no joint is present: {_some(writer.empty)}")
+    if writer.skipped:
+        lines.append(f"  SKIPPED, could not be read: {len(writer.skipped)}")
+        lines += [f"    {name}: {why}" for name, why in writer.skipped]
+    return lines
+
+
+def show_left_out(listing: Listing) -> None:
+    """Print what lies in the folder and is not used, counted and named by reason."""
+    for why in dict.fromkeys(why for _, why in listing.left_out):
+        print(f"not used, {why}: {_some([name for name, w in listing.left_out if w == why])}")
+
+
+def _some(names: list[str]) -> str:
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"{len(names)} ({', '.join(names[:SHOWN])}{more})"

@@ -1,0 +1,81 @@
+"""What the demo answers: the .json, the .csv with a row a window, and the lines on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from processor.recognizer import UNKNOWN, Recognizer
+from processor.video.windows import Window
+from torchlight.files import atomic_write
+
+
+def outcome(
+    recognizer: Recognizer,
+    probability: np.ndarray | None,
+    rows: list[dict],
+    persons: int,
+    video: str,
+    num_frame: int,
+    fps: float,
+) -> dict:
+    """What is in the .json, from the vote and the rows of the windows; scores are probabilities."""
+    label, score = (UNKNOWN, 0.0) if probability is None else recognizer.decide(probability)
+    return {
+        "video": video,
+        "label": label,
+        "score": round(score, 4),
+        "top5": [] if probability is None else rounded(recognizer.top(probability)),
+        "frames": num_frame,
+        "fps": round(fps, 3),
+        "persons": persons,
+        "windows": rows,
+    }
+
+
+def row(recognizer: Recognizer, window: Window) -> dict:
+    return {
+        "track": window.track,
+        "first_frame": window.first,
+        "last_frame": window.last,
+        "first_second": round(window.begin, 3),
+        "last_second": round(window.end, 3),
+        "label": recognizer.decide(window.probability)[0],
+        "top5": rounded(recognizer.top(window.probability)),
+    }
+
+
+def printable(path: Path) -> str:
+    """A file's name may be any bytes; what is no text is shown as a question mark."""
+    return str(path).encode(errors="replace").decode()
+
+
+def rounded(pairs: list[tuple[str, float]]) -> list[list]:
+    return [[label, round(score, 4)] for label, score in pairs]
+
+
+def write_result(output: Path, result: dict) -> None:
+    """<output>.json, and <output>.csv with a row a window."""
+    with atomic_write(output.with_name(f"{output.name}.json"), "w") as file:
+        json.dump(result, file, indent=1, ensure_ascii=False)
+    with atomic_write(output.with_name(f"{output.name}.csv"), "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        head = ["track", "first_frame", "last_frame", "first_second", "last_second", "label"]
+        writer.writerow([*head, *(f"{what}{k}" for k in range(1, 6) for what in ("label", "score"))])
+        for window in result["windows"]:
+            best = [*window["top5"], *[("", "")] * 5][:5]
+            writer.writerow([*(window[key] for key in head), *(x for pair in best for x in pair)])
+
+
+def tell(result: dict, speed: str, output: Path) -> None:
+    print(f"Prediction result: {result['label']} ({result['score']:.2f})")
+    if result["top5"]:
+        print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
+    else:
+        print("    nobody was seen for long enough")
+    persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
+    print(f"{result['frames']} frames, {persons}; {speed}")
+    print(f"The Demo result has been saved in {printable(output)}.mp4, .json and .csv.")

@@ -1,0 +1,87 @@
+"""YAML files: read strictly, and laid over the file that `base:` names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from torchlight.errors import UsageError, did_you_mean
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that refuses duplicate keys, reads 1e-3 as a float and leaves dates as text."""
+
+    yaml_implicit_resolvers = {
+        first: [pair for pair in pairs if pair[0] != "tag:yaml.org,2002:timestamp"]
+        for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node, lines = super().compose_mapping_node(anchor), {}
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                first = lines.setdefault((key.tag, key.value), key.start_mark)
+                if first is not key.start_mark:
+                    problem = f"duplicate key {key.value!r}, first given in line {first.line + 1}"
+                    raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+        return node
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def load_config(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file, deep-merged over that of its `base: other.yaml` (relative to the file), if any.
+
+    Raises:
+        UsageError: not there, not readable, not YAML, a duplicate key, not a mapping, bases in a circle.
+    """
+    merged: dict[str, Any] = {}
+    for _, own in config_files(Path(path)):
+        merged = merge(merged, own)
+    return merged
+
+
+def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, dict]]:
+    """(file, its own mapping) of a config and its bases, the deepest base first."""
+    if path.resolve() in [file.resolve() for file in below]:
+        raise UsageError(f"{below[-1]}: base: a circle: {' -> '.join(map(str, (*below, path)))}")
+    own = _read(path, below)
+    base = own.pop("base", None)
+    if base is None:
+        return [(path, own)]
+    if not isinstance(base, str):
+        raise UsageError(f"{path}: base: {base!r} where the path of a YAML file belongs")
+    return [*config_files(path.parent / base, (*below, path)), (path, own)]
+
+
+def _read(path: Path, below: tuple[Path, ...]) -> dict:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.y*ml")))
+        raise UsageError(f"{path} {reason}{near}{f' (base of {below[-1]})' if below else ''}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context
+        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {problem}") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
+        raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}:1: a {type(content).__name__} where `key: value` lines belong")
+    return content
+
+
+def merge(base: dict, own: dict) -> dict:
+    both = {
+        key: merge(base[key], own[key]) for key in own if isinstance(own[key], dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **own, **both}
