@@ -1,0 +1,101 @@
+"""dataset.yaml: what is known of a data set when it is packed, beside the packed files, so that no config repeats it.
+
+layout: penn-action                 # a name, or a whole layout as in resource/skeleton
+dimension: 2                        # 2: channels x, y, score; 3: x, y, z
+fps: 30.0                           # frames per second; left out where it is unknown
+frame_size: [1920, 1080]            # width, height in pixels, where all clips have the same
+num_person: 1                       # M of a sample
+label_names: [baseball pitch, ...]  # in the order of the labels
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from feeder.skeleton import Skeleton, load_skeleton
+from torchlight.config import load_config
+from torchlight.errors import DataError, UsageError, did_you_mean, short
+from torchlight.files import atomic_write
+
+FILE = "dataset.yaml"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """Facts of a packed data set; None where a fact is unknown.
+
+    Attributes:
+        layout: name of a skeleton layout, or the description of one (Skeleton.description).
+        dimension: 2 (channels x, y, score) or 3 (x, y, z).
+        fps: frames per second.
+        label_names: class names in the order of the labels.
+        frame_size: width and height in pixels, the same for all clips.
+        num_person: M of a sample.
+    """
+
+    layout: str | Mapping[str, Any] | None = None
+    dimension: int | None = None
+    fps: float | None = None
+    label_names: tuple[str, ...] | None = None
+    frame_size: tuple[int, int] | None = None
+    num_person: int | None = None
+
+    @property
+    def skeleton(self) -> Skeleton | None:
+        """The layout's skeleton. Raises LayoutError."""
+        return None if self.layout is None else load_skeleton(self.layout)
+
+
+def write_info(folder: str | Path, info: DatasetInfo) -> None:
+    """Write folder/dataset.yaml, without the facts that are unknown."""
+    content = {key: getattr(info, key) for key in _CHECKS if getattr(info, key) is not None}
+    content = {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+    with atomic_write(Path(folder) / FILE, "w") as file:
+        yaml.safe_dump(content, file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+def read_info(data_path: str | Path) -> DatasetInfo | None:
+    """The dataset.yaml of a data set, by its folder or one of its files; None if there is none.
+
+    Raises:
+        DataError: the file is not a dataset.yaml; the line names the key.
+    """
+    folder = Path(data_path) if Path(data_path).is_dir() else Path(data_path).parent
+    path = folder / FILE
+    if not path.is_file():
+        return None
+    try:
+        content = load_config(path)
+    except UsageError as error:
+        raise DataError(str(error)) from None
+    for key, value in content.items():
+        if key not in _CHECKS:
+            raise DataError(f"{path}: unknown key {short(key)}{did_you_mean(key, _CHECKS)}")
+        valid, expected = _CHECKS[key]
+        if not valid(value):
+            raise DataError(f"{path}: {key}: {short(value)} where {expected} belongs")
+    content = {key: tuple(value) if isinstance(value, list) else value for key, value in content.items()}
+    return DatasetInfo(**content)
+
+
+def _is_number(value: object, kind: type | tuple[type, ...] = int) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and 0 < value < 1e9
+
+
+def _is_list(value: object, kind: type) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, kind) for each in value)
+
+
+_CHECKS = {  # key: (is the value valid?, what belongs there)
+    "layout": (lambda v: isinstance(v, str | dict), "the name of a layout, or a layout"),
+    "dimension": (lambda v: v in (2, 3) and not isinstance(v, bool), "2 (x, y, score) or 3 (x, y, z)"),
+    "fps": (lambda v: _is_number(v, (int, float)), "frames per second"),
+    "frame_size": (lambda v: _is_list(v, int) and len(v) == 2 and all(map(_is_number, v)), "[width, height]"),
+    "num_person": (_is_number, "a number of persons"),
+    "label_names": (lambda v: _is_list(v, str), "a list of class names"),
+}
