@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from feeder.dataset import DatasetInfo
 from feeder.feeder import Feeder
 from feeder.readers import kinetics
 from torchlight.errors import DataError
@@ -20,8 +23,8 @@ class Feeder_kinetics(Feeder):  # the original's name, which configs spell
         data_path: folder of the JSON files.
         label_path: the JSON of their labels, e.g. kinetics_train_label.json.
         ignore_empty_sample: leave out clips that the label file says have no skeleton.
-        pose_matching: of the original; identities are always followed now.
-        num_person_in: persons of a frame that are looked at, by score.
+        pose_matching: of the original; identities are always kept now.
+        num_person_in: persons of a frame that are used, by score.
         num_person_out: persons of a sample, M.
         options: those of feeder.feeder.Feeder.
     """
@@ -31,20 +34,17 @@ class Feeder_kinetics(Feeder):  # the original's name, which configs spell
         data_path: str,
         label_path: str,
         ignore_empty_sample: bool = True,
-        random_choose: bool = False,
-        random_shift: bool = False,
-        random_move: bool = False,
-        window_size: int = -1,
         pose_matching: bool = False,
         num_person_in: int = 5,
         num_person_out: int = 2,
-        debug: bool = False,
-        **options,
+        **options: Any,
     ):
         self.num_frame, self.num_person_in, self.num_person_out = 300, num_person_in, num_person_out
         self.ignore_empty_sample = ignore_empty_sample
-        options |= {"random_choose": random_choose, "random_shift": random_shift, "random_move": random_move}
-        super().__init__(data_path, label_path, window_size=window_size, debug=debug, **options)
+        super().__init__(data_path, label_path, **options)
+
+    def _info(self, data_path: str) -> DatasetInfo:
+        return DatasetInfo("openpose", dimension=2, fps=kinetics.FPS, num_person=self.num_person_out)
 
     def _open(self, data_path: str, label_path: str, mmap: bool) -> None:
         self.data, self.left_out = kinetics.list_folder(data_path, label_path, self.ignore_empty_sample)

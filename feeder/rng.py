@@ -1,7 +1,8 @@
-"""Randomness that belongs to the clip: the numbers a clip draws depend on (seed, epoch, clip) and on nothing else.
+"""Random numbers of a clip: what it draws depends on (seed, epoch, clip) and on nothing else.
 
-One numpy Generator a clip would do, but making it costs more than all the rest of an augmentation. A counter-based
-generator needs no state: draw k of a clip is a hash of (key of the clip, k), computed for the whole batch at once.
+A counter-based generator: draw k of a clip is a hash of (key of the clip, k), so the draws of a whole batch are computed at
+once. One numpy Generator for each clip would give the same guarantee; making it takes 10 to 15 microseconds, a fifth of
+the feeder's time for a clip, and every draw would be a call for each clip.
 The hash is the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 """
 

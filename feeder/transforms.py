@@ -1,8 +1,8 @@
 """What happens to a batch of clips between the file and the network: pure functions on arrays, no state, no files.
 
 Every function takes a batch (N, C, T, V, M) float32, leaves it as it was and returns a new one. A missing joint (all
-channels zero) stays zero. Where chance is involved the last argument is `chance` (feeder/chance.py), which has a row of
-random numbers for each clip: a clip's randomness is its own, whatever batch it travels in.
+channels zero) stays zero. A random function has `rng` as its last argument (feeder/rng.py), which has a row of random
+numbers for each clip: what a clip draws does not depend on the batch that it is in.
 
 Coordinates: the first `dimension` channels; with dimension = 2 the third channel is the joint's score.
 `aspect` (N,) is the width of each clip's frame over its height: x * aspect and y have the same unit.
@@ -55,19 +55,19 @@ def window(batch: Sequence[np.ndarray], size: int) -> np.ndarray:
     return take_frames(batch, np.where(frames < T, frames, -1))
 
 
-def random_window(batch: Sequence[np.ndarray], size: int, chance: ClipRNG) -> np.ndarray:
+def random_window(batch: Sequence[np.ndarray], size: int, rng: ClipRNG) -> np.ndarray:
     """`size` frames beginning anywhere; a shorter clip lands anywhere in the window. (The original's `random_choose`.)"""
     T = batch[0].shape[1]
-    begin = chance.integers(min(0, T - size), max(0, T - size) + 1)
+    begin = rng.integers(min(0, T - size), max(0, T - size) + 1)
     frames = begin[:, None] + np.arange(size)
     return take_frames(batch, np.where((frames >= 0) & (frames < T), frames, -1))
 
 
-def random_shift(batch: Sequence[np.ndarray], chance: ClipRNG) -> np.ndarray:
+def random_shift(batch: Sequence[np.ndarray], rng: ClipRNG) -> np.ndarray:
     """The real frames begin anywhere they still fit, with empty frames around them."""
     T = batch[0].shape[1]
     length = real_frames(batch)
-    begin = chance.integers(0, T - length + 1)
+    begin = rng.integers(0, T - length + 1)
     frames = np.arange(T) - begin[:, None]
     return take_frames(batch, np.where((frames >= 0) & (frames < length[:, None]), frames, -1))
 
@@ -78,34 +78,34 @@ def uniform_frames(
     num_clips: int = 1,
     crop: float | Sequence[int] = 1.0,
     repeat: int = 1,
-    chance: ClipRNG | None = None,
+    rng: ClipRNG | None = None,
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
     Args:
         length: (N,) real frames of each clip.
         size: bins, the frames of a sample.
-        num_clips: samples of one clip without chance, at evenly spaced places in the bins.
+        num_clips: samples of one clip without rng, at evenly spaced places in the bins.
         crop: smallest fraction of the clip that the bins cover, or how many of its frames, (least, most); the part is
             random.
         repeat: the clip comes up to so many times, one after the other; how often is random.
-        chance: with it a frame is drawn at random in each bin; without it nothing is random.
+        rng: with it a frame is drawn at random in each bin; without it nothing is random.
 
     Returns:
         (N, num_clips, size) int frame numbers.
     """
     length = length[:, None, None].astype(np.float64)
-    if chance is None:
+    if rng is None:
         inside = (np.arange(num_clips)[:, None] + 0.5) / num_clips  # the same place in every bin
         frames = (np.arange(size) + inside) * (length / size)
     else:
-        inside = chance.uniform(shape=(1, size))
-        whole = length * np.floor(chance.uniform(1, repeat + 1, (1, 1))) if repeat > 1 else length
+        inside = rng.uniform(shape=(1, size))
+        whole = length * np.floor(rng.uniform(1, repeat + 1, (1, 1))) if repeat > 1 else length
         if np.isscalar(crop):
-            part = chance.uniform(crop, 1.0, (1, 1)) * whole
+            part = rng.uniform(crop, 1.0, (1, 1)) * whole
         else:
-            part = np.minimum(chance.uniform(*crop, (1, 1)), whole)
-        begin = chance.uniform(shape=(1, 1)) * (whole - part)
+            part = np.minimum(rng.uniform(*crop, (1, 1)), whole)
+        begin = rng.uniform(shape=(1, 1)) * (whole - part)
         frames = begin + (np.arange(size) + inside) * (part / size)
         frames = frames % length if repeat > 1 else frames
     return np.minimum(frames.astype(np.int64), length.astype(np.int64) - 1)
@@ -121,7 +121,7 @@ def to_isotropic(batch: np.ndarray, aspect: np.ndarray) -> np.ndarray:
     return out
 
 
-def centre(batch: np.ndarray, dimension: int) -> np.ndarray:
+def normalize_body(batch: np.ndarray, dimension: int) -> np.ndarray:
     """Each clip around the mean of its joints, in units of their root mean square distance from it.
 
     One offset and one scale for the whole clip: what moves still moves, and persons keep their places to each other.
@@ -197,24 +197,24 @@ def turn_onto(x: np.ndarray, z: np.ndarray) -> np.ndarray:
     return np.array([x, np.cross(z, x), z])
 
 
-def mirror(batch: np.ndarray, flip: np.ndarray, chance: ClipRNG) -> np.ndarray:
+def mirror(batch: np.ndarray, flip: np.ndarray, rng: ClipRNG) -> np.ndarray:
     """Left and right changed over in every second clip: x negated, paired joints swapped. `flip`: Skeleton.flip, (V,)."""
     out = batch.copy()
-    chosen = chance.uniform() < 0.5
+    chosen = rng.uniform() < 0.5
     out[chosen] = out[chosen][:, :, :, flip]
     out[chosen, 0] *= -1
     return out
 
 
-def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, chance: ClipRNG) -> np.ndarray:
+def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, rng: ClipRNG) -> np.ndarray:
     """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn, which may have
     an angle each. Isotropic units.
     """
     if dimension == 2:
-        theta = chance.uniform(-angle, angle)
+        theta = rng.uniform(-angle, angle)
         matrix = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]]).transpose(2, 0, 1)
     else:
-        matrix = np.stack([rotation_matrix(*angles) for angles in np.multiply(angle, chance.uniform(-1, 1, (3,)))])
+        matrix = np.stack([rotation_matrix(*angles) for angles in np.multiply(angle, rng.uniform(-1, 1, (3,)))])
     out = batch.copy()
     out[:, :dimension] = np.einsum("ndc,nctvm->ndtvm", matrix.astype(np.float32), batch[:, :dimension])
     return out
@@ -229,18 +229,18 @@ def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
     return about_z @ about_y @ about_x
 
 
-def scale(batch: np.ndarray, amount: float, dimension: int, chance: ClipRNG) -> np.ndarray:
+def scale(batch: np.ndarray, amount: float, dimension: int, rng: ClipRNG) -> np.ndarray:
     """Each axis by its own 1 + U(-amount, amount)."""
     out = batch.copy()
-    factor = (1 + chance.uniform(-amount, amount, (dimension,))).astype(np.float32)
+    factor = (1 + rng.uniform(-amount, amount, (dimension,))).astype(np.float32)
     out[:, :dimension] *= factor[:, :, None, None, None]
     return out
 
 
-def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: ClipRNG) -> np.ndarray:
+def swap_sides(batch: np.ndarray, flip: np.ndarray, rng: ClipRNG) -> np.ndarray:
     """Left and right joints change names in every second clip, and nothing moves: for data whose sides mean nothing."""
     out = batch.copy()
-    chosen = chance.uniform() < 0.5
+    chosen = rng.uniform() < 0.5
     out[chosen] = out[chosen][:, :, :, flip]
     return out
 
@@ -248,20 +248,20 @@ def swap_sides(batch: np.ndarray, flip: np.ndarray, chance: ClipRNG) -> np.ndarr
 # ---- what a pose estimator does to a skeleton
 
 
-def lose(batch: np.ndarray, share: float, chance: ClipRNG) -> np.ndarray:
+def joint_dropout(batch: np.ndarray, share: float, rng: ClipRNG) -> np.ndarray:
     """Joints go missing here and there, each with a probability that a clip draws from U(0, share); and in every fourth
     clip one joint is missing throughout.
     """
     _, _, T, V, M = batch.shape
-    lost = chance.uniform(shape=(1, T, V, M)) < chance.uniform(0, share, (1, 1, 1, 1))
-    one = np.where(chance.uniform() < 0.25, chance.integers(0, V), -1)
+    lost = rng.uniform(shape=(1, T, V, M)) < rng.uniform(0, share, (1, 1, 1, 1))
+    one = np.where(rng.uniform() < 0.25, rng.integers(0, V), -1)
     return np.where(lost | (np.arange(V)[:, None] == one[:, None, None, None, None]), np.float32(0), batch)
 
 
-def jitter(batch: np.ndarray, amount: float, dimension: int, chance: ClipRNG) -> np.ndarray:
+def jitter(batch: np.ndarray, amount: float, dimension: int, rng: ClipRNG) -> np.ndarray:
     """Every coordinate is off by a normal error, whose standard deviation a clip draws from U(0, amount)."""
-    spread = chance.uniform(0, amount, (1, 1, 1, 1))
-    error = chance.normal((dimension, *batch.shape[2:])) * spread
+    spread = rng.uniform(0, amount, (1, 1, 1, 1))
+    error = rng.normal((dimension, *batch.shape[2:])) * spread
     out = batch.copy()
     out[:, :dimension] += error.astype(np.float32) * present(batch)
     return out
@@ -279,7 +279,7 @@ SCALES = np.array([0.9, 1.0, 1.1])
 OFFSETS = np.array([-0.2, -0.1, 0.0, 0.1, 0.2])
 
 
-def random_move(batch: np.ndarray, aspect: np.ndarray, chance: ClipRNG) -> np.ndarray:
+def random_move(batch: np.ndarray, aspect: np.ndarray, rng: ClipRNG) -> np.ndarray:
     """A slow camera move (section 4.1 of Yan et al.): x and y turned, scaled and shifted, drifting from one draw at the
     first frame to another at the last. Turned in isotropic units, so that a body keeps its shape.
     """
@@ -287,9 +287,7 @@ def random_move(batch: np.ndarray, aspect: np.ndarray, chance: ClipRNG) -> np.nd
     drift = np.arange(T) / T
     angle, size, dx, dy = (  # each (N, T): from one draw at the first frame towards another at the last
         start + (end - start) * drift
-        for start, end in (
-            chance.choice(choices, (2, 1)).swapaxes(0, 1) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS)
-        )
+        for start, end in (rng.choice(choices, (2, 1)).swapaxes(0, 1) for choices in (ANGLES, SCALES, OFFSETS, OFFSETS))
     )
     cos, sin, aspect = np.cos(angle) * size, np.sin(angle) * size, aspect[:, None]
     moves = np.array([[cos, -sin / aspect, dx], [sin * aspect, cos, dy]], np.float32)  # (2, 3, N, T)

@@ -1,14 +1,10 @@
-"""Windows over a long recording: which frames, at which rate, and made ready for a network as its test clips were."""
+"""Windows over a long recording: which frames, and keypoints at a steady frame rate."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
-
-from feeder.feeder import Feeder
-from feeder.rng import ClipRNG
-from torchlight.errors import DataError
 
 LOST = 0.15  # seconds between two frames beyond which nothing is interpolated, unless frames come more slowly than that
 GAP = 1.0  # seconds after which somebody lost is forgotten
@@ -66,29 +62,3 @@ class Resampler:
             return [(int(k), joints if k == moments[-1] else np.zeros_like(joints)) for k in moments]
         share = np.clip((moments - there) / max(here - there, 1e-9), 0, 1)
         return [(int(k), between(previous[1], joints, s)) for k, s in zip(moments, share)]
-
-
-class Windows(Feeder):
-    """Clips that lie in memory, made ready as the test clips of a data set: `Windows(**test_feeder_args)(clips, aspect)`.
-
-    Args:
-        options: of feeder.feeder.Feeder, without paths and without chance.
-    """
-
-    def __init__(self, **options):
-        if options.get("normalization"):
-            raise DataError(
-                "normalization: the mean of a data set is not known here; train without it to use the network"
-            )
-        super().__init__("", "", **options)
-
-    def _open(self, data_path: str, label_path: str, mmap: bool) -> None:
-        self.label = []
-
-    def _check_joints(self) -> None:
-        pass
-
-    def __call__(self, clips: list[np.ndarray], aspect: np.ndarray) -> np.ndarray:
-        """Clips (C, T, V, M) of any length, and width over height of their frames (N,) -> (N, C, T', V, M) float32."""
-        none = np.zeros(len(clips), np.int64)
-        return self._transform(clips, np.asarray(aspect, np.float64), ClipRNG(0, none, none))

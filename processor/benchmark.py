@@ -241,7 +241,7 @@ def feeder_speed(rounds: int, num: int = 64) -> dict[str, object]:
         feeder = Feeder(
             f"{folder}/x_data.npy", f"{folder}/x_label.pkl", random_choose=True, random_move=True, window_size=150
         )
-        contestants = {"ours": lambda: feeder.__getitems__(list(range(num)))}
+        contestants = {"ours": lambda: feeder.get_batch(range(num))}
         try:
             from tests.feeder.plain import PlainFeeder
 

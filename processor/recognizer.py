@@ -1,12 +1,8 @@
-"""A trained network that is asked about windows of joints: everything it needs lies beside its weights.
+"""A trained network that classifies windows of keypoints; what it needs is in the side-car of its weights (sidecar.py).
 
-    recognizer = Recognizer.from_checkpoint("resource/models/starter.pt")
-    answer = recognizer(clips, aspect)      # clips (C, T, V, M) of any length
-    label, score = recognizer.decide(answer.probability.mean(0))
-
-`weights.pt` has a side-car `weights.yaml`, written by a training: the network and its arguments, how clips are made
-ready (feeder_args), the whole skeleton layout, the class names, and after `main.py calibrate` a temperature and the
-threshold below which the answer is "unknown".
+recognizer = Recognizer.from_checkpoint("resource/models/starter.pt")
+prediction = recognizer(clips, aspect)  # clips (C, T, V, M) of any length
+label, score = recognizer.decide(prediction.probability.mean(0))
 """
 
 from __future__ import annotations
@@ -18,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
-from processor.sidecar import read_sidecar, sidecar_path
+from processor.sidecar import preprocess_of, read_sidecar, sidecar_path
 from torchlight import checkpoint, device
 from torchlight.classes import build
 from torchlight.errors import UsageError
@@ -29,8 +26,8 @@ NOT_AN_ANSWER = ("other", UNKNOWN)  # class names that mean: none of the others
 
 
 @dataclass
-class Answer:
-    """probability (N, num_class); attention (N, T', V) in 0..1, how strongly each joint of person 1 spoke, or None."""
+class Prediction:
+    """probability (N, num_class); attention (N, T', V) in 0..1, the attention on each joint of person 1, or None."""
 
     probability: np.ndarray
     attention: np.ndarray | None
@@ -66,7 +63,9 @@ class Recognizer:
         if feeder_args.get("dimension") == 3 or model_args.get("in_channels", 3) != 3:
             raise UsageError(f"{weights}: the network wants joints in 3-D, a video gives x, y and a score")
         self.num_person = int(description.get("num_person") or 2)  # the original's clips have two
-        self.prepare = build("feeder.windows.Windows", {**feeder_args, "layout": layout}, "feeder_args")
+        self.window: int | None = description.get("window")  # frames, at fps
+        self.fps = float(description.get("fps") or 30.0)
+        self.preprocess = preprocess_of(feeder_args, self.skeleton)
         network = build(description["model"], model_args, "model_args")
         checkpoint.load_weights(network, weights, log=lambda line: None)
         network = network.eval()
@@ -107,17 +106,19 @@ class Recognizer:
             raise UsageError(f"the network cannot take clips of {V} joints: {line}") from error
 
     @torch.no_grad()
-    def __call__(self, clips: Sequence[np.ndarray], aspect: Sequence[float]) -> Answer:
+    def __call__(self, clips: Sequence[np.ndarray], aspect: Sequence[float]) -> Prediction:
         """Clips (C, T, V, M) as a reader gives them, and width over height of their frames (N,)."""
-        x = torch.from_numpy(self.prepare(list(clips), np.asarray(aspect))).to(self.device)
+        no_rng = ClipRNG(0, np.zeros(len(clips)), np.zeros(len(clips)))
+        x = self.preprocess(list(clips), np.asarray(aspect, np.float64), no_rng)
+        x = torch.from_numpy(x).to(self.device)
         with self.autocast():
             if not hasattr(self.network, "extract_feature"):
-                return Answer(self.softmax(self.network(x)), None)
+                return Prediction(self.softmax(self.network(x)), None)
             output, feature = self.network.extract_feature(x)  # (N, num_class or C', T', V, M)
             logits = self.network(x) if getattr(self.network, "masked_pool", False) else output.mean((2, 3, 4))
         attention = feature[..., 0].float().norm(dim=1)  # (N, T', V)
         attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
-        return Answer(self.softmax(logits), attention.cpu().numpy())
+        return Prediction(self.softmax(logits), attention.cpu().numpy())
 
     def softmax(self, logits: torch.Tensor) -> np.ndarray:
         return (logits.float() / self.temperature).softmax(-1).cpu().numpy()

@@ -1,51 +1,91 @@
-"""The side-car: `weights.yaml` beside `weights.pt` says what the weights are. It is data, never code."""
+"""The side-car: `weights.yaml` beside `weights.pt` says what the weights are. Training and converters write it; demo and
+calibrate read it. It travels with weights, so it is data, never code: only networks of net/ are built from it.
+
+    model: net.st_gcn.Model
+    model_args: {in_channels: 3, num_class: 16, graph_args: {layout: penn-action, strategy: spatial}}
+    feeder_args: {dimension: 2, pipeline: [UniformSample: {window_size: 64}, NormalizeBody]}    # without augmentation
+    skeleton: {...}         # the whole layout, so that its file need not be there
+    num_person: 1           # M of a sample
+    window: 64              # frames of a window, where the training says so
+    fps: 30.0               # frames per second of the training data, where known
+    label_names: [...]
+    temperature: 1.067      # of `main.py calibrate`, as is the score below which the prediction is "unknown"
+    threshold: 0.567
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from feeder.skeleton import load_skeleton
+from feeder.preprocess import Preprocess
+from feeder.skeleton import Skeleton
 from torchlight.config import load_config
 from torchlight.errors import UsageError, did_you_mean
 from torchlight.files import atomic_write
 
-KEYS = ("model", "model_args", "feeder_args", "skeleton", "label_names", "num_person", "temperature", "threshold")
-OF_TRAINING = (
+KEYS = ("model", "model_args", "feeder_args", "skeleton", "num_person", "window", "fps", "label_names")
+KEYS += ("temperature", "threshold")
+PATHS = (
     "data_path",
     "label_path",
     "debug",
     "mmap",
-    "num_clips",
     "seed",
-)  # arguments of a feeder that say nothing here
+    "layout",
+)  # arguments of a feeder that are not preprocessing
 
 
 def describe(
-    model: str, model_args: Mapping, feeder_args: Mapping, label_names: Sequence[str], num_person: int
-) -> dict:
-    """What the side-car of such a network's weights says; num_person: M of its clips."""
-    graph_args = model_args.get("graph_args") or {}
-    layout = graph_args.get("layout") or feeder_args.get("layout")
-    feeder_args = {key: value for key, value in feeder_args.items() if key not in (*OF_TRAINING, "layout")}
+    model: str,
+    model_args: Mapping[str, Any],
+    preprocess: Preprocess | None,
+    label_names: Sequence[str],
+    num_person: int,
+    fps: float | None = None,
+    skeleton: Skeleton | None = None,
+) -> dict[str, Any]:
+    """What the side-car of such a network's weights says.
+
+    Args:
+        preprocess: of the feeder; its evaluation form is kept. None: the clips as they are.
+        num_person: M of a sample.
+        fps: frame rate of the data.
+        skeleton: layout of the joints; default: that of preprocess.
+    """
+    preprocess = preprocess.evaluation() if preprocess else None
+    skeleton = skeleton or (preprocess.skeleton if preprocess else None)
+    facts = {
+        "skeleton": skeleton.description if skeleton else None,
+        "num_person": num_person,
+        "window": preprocess.window if preprocess else None,
+        "fps": fps,
+        "label_names": list(label_names),
+    }
+    feeder_args = preprocess.to_config() if preprocess else {}
     description = {"model": model, "model_args": dict(model_args), "feeder_args": feeder_args}
-    if layout:
-        description["skeleton"] = load_skeleton(layout).description
-    return description | {"num_person": num_person, "label_names": list(label_names)}
+    return description | {key: value for key, value in facts.items() if value is not None}
+
+
+def preprocess_of(feeder_args: Mapping[str, Any], skeleton: Skeleton) -> Preprocess:
+    """The Preprocess of a side-car's feeder_args, or of a config's: the evaluation form, whatever was stored."""
+    args = {key: value for key, value in feeder_args.items() if key not in PATHS and key != "dimension"}
+    return Preprocess.from_config(args, skeleton, feeder_args.get("dimension"), own=False).evaluation()
 
 
 def sidecar_path(weights: str | Path) -> Path:
     return Path(weights).with_suffix(".yaml")
 
 
-def write_sidecar(weights: str | Path, description: Mapping) -> None:
+def write_sidecar(weights: str | Path, description: Mapping[str, Any]) -> None:
     with atomic_write(sidecar_path(weights), "w") as file:
         yaml.safe_dump(dict(description), file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
 
 
-def read_sidecar(weights: str | Path) -> dict:
+def read_sidecar(weights: str | Path) -> dict[str, Any]:
     """The description beside the weights; empty if there is none. Raises UsageError."""
     path = sidecar_path(weights)
     description = load_config(path) if path.is_file() else {}

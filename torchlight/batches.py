@@ -17,7 +17,7 @@ class Batches:
         batch_size: samples a batch.
         shuffle: a new order every epoch; a last, smaller batch is then dropped.
         seed: of the orders.
-        epoch_in_index: ask for i + epoch * num_sample in place of i, for data sets that draw by it.
+        with_epoch: yield pairs (epoch, sample) in place of samples, for data sets whose randomness depends on the epoch.
         rank, world: of `world` processes that share every batch, ask for the share of this one.
     """
 
@@ -27,19 +27,19 @@ class Batches:
         batch_size: int,
         shuffle: bool,
         seed: int = 0,
-        epoch_in_index: bool = False,
+        with_epoch: bool = False,
         rank: int = 0,
         world: int = 1,
     ):
         self.num_sample, self.batch_size, self.shuffle, self.seed = num_sample, batch_size, shuffle, seed
-        self.epoch_in_index, self.rank, self.world = epoch_in_index, rank, world
+        self.with_epoch, self.rank, self.world = with_epoch, rank, world
         self.per_epoch = num_sample // batch_size if shuffle else -(-num_sample // batch_size)
         self.start(0)
 
     def start(self, epoch: int, begin: int = 0) -> None:
         """Get ready for one pass, from batch number `begin` on."""
         self.begin = begin
-        self.offset = epoch * self.num_sample if self.epoch_in_index else 0
+        self.epoch = epoch
         self.order = np.arange(self.num_sample)
         if self.shuffle:
             self.order = np.random.default_rng((self.seed, epoch)).permutation(self.num_sample)
@@ -51,7 +51,8 @@ class Batches:
     def __len__(self) -> int:
         return self.per_epoch - self.begin
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[int] | list[tuple[int, int]]]:
         for batch in range(self.begin, self.per_epoch):
             if len(share := self.samples(batch)):  # the last batch of a test may be smaller than the world
-                yield (share + self.offset).tolist()
+                samples = share.tolist()
+                yield [(self.epoch, sample) for sample in samples] if self.with_epoch else samples

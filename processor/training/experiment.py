@@ -14,8 +14,10 @@ import torch
 from torch.utils.data import DataLoader
 
 from feeder.packed import recipe
+from feeder.skeleton import load_skeleton
 from net.graph import Graph
 from processor.sidecar import describe
+from processor.training.batched import BatchedDataset, to_tensors
 from torchlight import checkpoint, device, metrics
 from torchlight.batches import Batches
 from torchlight.classes import build, check_arguments, import_class
@@ -73,9 +75,12 @@ class Experiment:
         self.network = build(arg.model, arg.model_args, "model_args")
         self.num_class = self.check_data()
         self.names = metrics.read_names(arg.label_names, self.num_class)
-        feeder_args = arg.test_feeder_args or arg.train_feeder_args
-        persons = next(iter(self.feeders.values()))[0][0].shape[-1]
-        self.description = describe(arg.model, arg.model_args, feeder_args, self.names, persons)
+        feeder = self.feeders.get("test") or self.feeders["train"]
+        preprocess, info = getattr(feeder, "preprocess", None), getattr(feeder, "info", None)
+        fps, persons = info.fps if info else None, feeder[0][0].shape[-1]
+        layout = (arg.model_args.get("graph_args") or {}).get("layout")
+        skeleton = load_skeleton(layout) if layout else None
+        self.description = describe(arg.model, arg.model_args, preprocess, self.names, persons, fps, skeleton)
         lines, details = [], []  # for the log, which does not exist yet
         if arg.weights:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, lines.append, details.append)
@@ -153,13 +158,13 @@ class Experiment:
     def loader(self, part: str) -> tuple[DataLoader, Batches]:
         """The loader of one part and the sampler that says which clips are in its batches."""
         arg, feeder = self.arg, self.feeders[part]
-        training = part == "train"
+        training, batched = part == "train", hasattr(feeder, "get_batch")
         batches = Batches(
             len(feeder),
             arg.batch_size if training else arg.test_batch_size,
             shuffle=training,
             seed=arg.seed,
-            epoch_in_index=training and getattr(feeder, "epoch_in_index", False),
+            with_epoch=training and batched,
             rank=self.world.rank,
             world=self.world.size,
         )
@@ -169,8 +174,9 @@ class Experiment:
             cores = (os.cpu_count() or 1) // self.world.local_size
             workers = max(1, min(4 * len(self.devices.ids), cores)) if on_gpu else 0
         return DataLoader(
-            feeder,
+            BatchedDataset(feeder) if batched else feeder,
             batch_sampler=batches,
+            collate_fn=to_tensors if batched else None,
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=keep_freed_memory,

@@ -20,7 +20,7 @@ import numpy as np
 from feeder.skeleton import Skeleton, remap
 from feeder.tracking.tracker import Tracker
 from feeder.windows import GAP, LEAST, Resampler
-from processor.recognizer import Answer, Recognizer
+from processor.recognizer import Prediction, Recognizer
 
 BATCH = 16  # windows asked about at once
 
@@ -181,7 +181,7 @@ class WindowClassifier:
         # a network need not take clips of several lengths at once
         for T in {clip.shape[1] for _, clip in self.waiting}:
             windows, clips = zip(*(each for each in self.waiting if each[1].shape[1] == T))
-            answer: Answer = self.recognizer(clips, [aspect] * len(clips))
+            answer: Prediction = self.recognizer(clips, [aspect] * len(clips))
             for i, window in enumerate(windows):
                 window.probability = answer.probability[i]
                 window.attention = answer.attention[i].astype(np.float16) if answer.attention is not None else None

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
+from feeder.dataset import DatasetInfo, write_info
 from feeder.feeder import Feeder, mean_and_std, spread_over_classes
 from torchlight.errors import DataError
 
@@ -36,7 +37,7 @@ EVERYTHING = {
     "random_choose": True,
     "window_size": 16,
     "random_crop": 0.75,
-    "centre": True,
+    "normalize_body": True,
     "mirror": True,
     "random_rotate": 0.3,
     "random_scale": 0.15,
@@ -63,8 +64,9 @@ def test_without_options_a_sample_is_what_is_stored(packed):
 @pytest.mark.parametrize("options", OPTIONS)
 def test_a_batch_is_its_samples(packed, options):
     feeder = Feeder(**packed, **options)
-    batch = feeder.__getitems__([3, 17, 5, 29])
-    for (sample, label), i in zip(batch, [3, 17, 5, 29]):
+    indices = [3, 17, 5, 29, *range(20)]
+    data, labels = feeder.get_batch(indices)
+    for sample, label, i in zip(data, labels, indices, strict=True):
         alone, own = feeder[i]
         np.testing.assert_array_equal(sample, alone)
         assert label == own and sample.dtype == np.float32
@@ -83,7 +85,7 @@ def test_randomness_is_of_seed_epoch_and_clip_only(packed, options):
 
 
 def samples(feeder, epoch):
-    return np.stack([feeder[i + epoch * N][0] for i in range(5)])
+    return np.stack([feeder[epoch, i][0] for i in range(5)])
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -110,7 +112,7 @@ def test_num_clips_are_the_clips_of_the_deterministic_sampling(packed):
     for c in range(4):
         frames = [int((i + (c + 0.5) / 4) * 22 / 5) for i in range(5)]
         np.testing.assert_allclose(sample[c], stored[:, frames], atol=1e-6)
-    np.testing.assert_array_equal(many[2][0], many[2 + 5 * N][0])
+    np.testing.assert_array_equal(many[2][0], many[5, 2][0])
 
 
 def test_debug_takes_clips_of_every_class(packed):
@@ -137,9 +139,9 @@ def test_mean_and_std_do_not_depend_on_the_chunk(packed):
 
 
 def test_centre_uses_the_frame_size_beside_the_data(packed):
-    square = Feeder(**packed, centre=True, dimension=2)[0][0]
+    square = Feeder(**packed, normalize_body=True, dimension=2)[0][0]
     np.save(packed["data_path"].replace("_data", "_frame_size"), np.tile(np.float32([400, 200]), (N, 1)))
-    wide = Feeder(**packed, centre=True, dimension=2)[0][0]
+    wide = Feeder(**packed, normalize_body=True, dimension=2)[0][0]
     ratio = (np.ptp(wide[0]) / np.ptp(wide[1])) / (np.ptp(square[0]) / np.ptp(square[1]))
     np.testing.assert_allclose(ratio, 2, rtol=1e-5)
 
@@ -147,28 +149,60 @@ def test_centre_uses_the_frame_size_beside_the_data(packed):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"random_choose": True}, "need a window_size"),
-        ({"uniform_sample": True}, "need a window_size"),
+        ({"random_choose": True}, "needs a window_size"),
+        ({"uniform_sample": True}, "needs a window_size"),
         ({"window_size": 0}, "neither -1 nor positive"),
         ({"num_clips": 10}, "num_clips needs uniform_sample"),
         ({"num_clips": 10, "uniform_sample": True, "random_choose": True, "window_size": 4}, "for testing"),
         ({"random_crop": 0.5}, "random_crop and random_repeat need"),
         ({"stream": "bones", "dimension": 2}, "unknown stream 'bones'"),
-        ({"stream": "bone", "dimension": 2}, "need the skeleton's layout"),
-        ({"mirror": True}, "need the skeleton's layout"),
-        ({"centre": True}, "need dimension"),
+        ({"stream": "bone", "dimension": 2}, "needs the skeleton's layout"),
+        ({"mirror": True}, "needs the skeleton's layout"),
+        ({"normalize_body": True}, "needs dimension"),
         ({"layout": "ntu-rgb+d"}, "18 joints"),
         ({"pre_normalize_3d": True, "dimension": 3, "layout": "openpose"}, "pre_normalize_3d needs"),
         ({"random_rotate": [0.1, 0.2, 0.3], "dimension": 2}, "one angle in rad"),
-        ({"random_repeat": 0, "uniform_sample": True, "random_choose": True, "window_size": 8}, "random_repeat 0"),
-        ({"random_lose": 1.0}, "random_lose 1.0"),
+        (
+            {"random_repeat": 0, "uniform_sample": True, "random_choose": True, "window_size": 8},
+            "random_repeat 0 is not",
+        ),
+        ({"joint_dropout": 1.0}, "joint_dropout 1.0 is not in"),
         ({"ignore_score": True, "dimension": 3}, "ignore_score needs"),
-        ({"swap_sides": True}, "swap_sides and bone streams need"),
+        ({"swap_sides": True}, "swap_sides needs the skeleton"),
         ({"pre_normalize_2d": "clip", "dimension": 2}, "neither frame nor box"),
         ({"pre_normalize_2d": "box", "dimension": 3}, "pre_normalize_2d needs"),
+        ({"mirrored": True}, "no argument 'mirrored'; did you mean 'mirror'"),
+        ({"mirror": "yes", "layout": "openpose"}, "mirror: 'yes' where True or False belongs"),
+        ({"centre": True, "normalize_body": True, "dimension": 2}, "former name of 'normalize_body'"),
+        ({"dimension": 4}, "dimension 4 is neither"),
+        ({"random_scale": "a lot", "dimension": 2}, "random_scale 'a lot' is not in"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(packed, options, words):
+    with pytest.raises(DataError, match=words):
+        Feeder(**packed, **options)
+
+
+def test_former_keys_mean_what_they_meant(packed):
+    former = Feeder(**packed, centre=True, random_lose=0.2, dimension=2)
+    today = Feeder(**packed, normalize_body=True, joint_dropout=0.2, dimension=2)
+    np.testing.assert_array_equal(former[1, 3][0], today[1, 3][0])
+
+
+def test_what_dataset_yaml_says_need_not_be_said(packed):
+    write_info(Path(packed["data_path"]).parent, DatasetInfo(layout="openpose", dimension=2, fps=30.0))
+    said = Feeder(**packed, normalize_body=True, stream="bone", layout="openpose", dimension=2)
+    unsaid = Feeder(**packed, normalize_body=True, stream="bone")
+    np.testing.assert_array_equal(said[3][0], unsaid[3][0])
+    assert unsaid.info.fps == 30.0
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [({"layout": "coco"}, "says openpose"), ({"dimension": 3}, "says 2")],
+)
+def test_a_config_that_contradicts_dataset_yaml_is_refused(packed, options, words):
+    write_info(Path(packed["data_path"]).parent, DatasetInfo(layout="openpose", dimension=2))
     with pytest.raises(DataError, match=words):
         Feeder(**packed, **options)
 
@@ -195,7 +229,7 @@ paths = sys.argv[1] + "/big_data.npy", sys.argv[1] + "/big_label.pkl"
 feeder = Feeder(*paths, random_choose=True, random_move=True, window_size=150)
 resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, 1 << 30))
 for begin in range(0, len(feeder), 4000):
-    feeder.__getitems__(list(range(begin, begin + 16)))
+    feeder.get_batch(range(begin, begin + 16))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
 """
     done = subprocess.run(

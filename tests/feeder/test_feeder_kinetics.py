@@ -54,8 +54,8 @@ def test_options_of_the_feeder_work_here_too(folder):
     feeder = Feeder_kinetics(**folder, random_choose=True, random_move=True, window_size=50, stream="bone", dimension=2,
                              layout="openpose", num_person_out=1)  # fmt: skip
     assert feeder[0][0].shape == (3, 50, 18, 1)
-    np.testing.assert_array_equal(feeder[1][0], feeder.__getitems__([0, 1])[1][0])
-    with pytest.raises(DataError, match="need a window_size"):
+    np.testing.assert_array_equal(feeder[1][0], feeder.get_batch([0, 1])[0][1])
+    with pytest.raises(DataError, match="needs a window_size"):
         Feeder_kinetics(**folder, random_choose=True)
 
 

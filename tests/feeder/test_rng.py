@@ -12,8 +12,8 @@ numbers = st.integers(0, 2**40)
 @given(seed=st.integers(-5, 2**63), epoch=numbers, clips=st.lists(numbers, min_size=1, max_size=5))
 def test_a_clip_draws_the_same_in_any_batch(seed, epoch, clips):
     def draw(clips):
-        chance = ClipRNG(seed, np.full(len(clips), epoch), np.array(clips))
-        return np.concatenate([chance.uniform(shape=(3,)), chance.uniform()[:, None], chance.uniform(shape=(2,))], 1)
+        rng = ClipRNG(seed, np.full(len(clips), epoch), np.array(clips))
+        return np.concatenate([rng.uniform(shape=(3,)), rng.uniform()[:, None], rng.uniform(shape=(2,))], 1)
 
     together = draw(clips)
     for row, clip in zip(together, clips):
@@ -26,8 +26,8 @@ def test_seeds_epochs_and_clips_all_matter_and_do_not_repeat():
 
 
 def test_numbers_are_spread_evenly_and_draws_are_independent():
-    chance = ClipRNG(0, np.zeros(200_000, int), np.arange(200_000))
-    first, second = chance.uniform(), chance.uniform()
+    rng = ClipRNG(0, np.zeros(200_000, int), np.arange(200_000))
+    first, second = rng.uniform(), rng.uniform()
     for draws in (first, second):
         count = np.histogram(draws, 20, (0, 1))[0]
         assert abs(count - 10_000).max() < 400  # four standard deviations
@@ -37,9 +37,9 @@ def test_numbers_are_spread_evenly_and_draws_are_independent():
 
 @given(low=st.integers(-20, 20), size=st.integers(1, 30))
 def test_integers_and_choices_reach_all_and_only_what_they_should(low, size):
-    chance = ClipRNG(1, np.zeros(2000, int), np.arange(2000))
-    assert set(chance.integers(low, low + size)) == set(range(low, low + size))
-    assert set(chance.choice(np.arange(size), (2,)).ravel()) == set(range(size))
+    rng = ClipRNG(1, np.zeros(2000, int), np.arange(2000))
+    assert set(rng.integers(low, low + size)) == set(range(low, low + size))
+    assert set(rng.choice(np.arange(size), (2,)).ravel()) == set(range(size))
     high = np.arange(1, 2001)
-    drawn = chance.integers(0, high)
+    drawn = rng.integers(0, high)
     assert (drawn >= 0).all() and (drawn < high).all()

@@ -20,7 +20,7 @@ def clips(seed, N=3, C=3, T=12, V=18, M=2, missing=0.3):
     return batch
 
 
-def chance(N, seed=0):
+def rng(N, seed=0):
     return ClipRNG(seed, np.zeros(N, int), np.arange(N))
 
 
@@ -36,24 +36,24 @@ IN_PLACE = {  # transforms that keep every joint in its frame
     "pre_normalize_3d": lambda b: upright(b),
     "pre_normalize_2d frame": lambda b: transforms.pre_normalize_2d(b),
     "pre_normalize_2d box": lambda b: transforms.pre_normalize_2d(b, box=True),
-    "centre 2-D": lambda b: transforms.centre(b, 2),
-    "centre 3-D": lambda b: transforms.centre(b, 3),
-    "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, chance(len(b))),
-    "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, chance(len(b))),
-    "scale": lambda b: transforms.scale(b, 0.2, 3, chance(len(b))),
-    "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), chance(len(b))),
-    "jitter": lambda b: transforms.jitter(b, 0.1, 2, chance(len(b))),
+    "centre 2-D": lambda b: transforms.normalize_body(b, 2),
+    "centre 3-D": lambda b: transforms.normalize_body(b, 3),
+    "rotate 2-D": lambda b: transforms.rotate(b, 0.3, 2, rng(len(b))),
+    "rotate 3-D": lambda b: transforms.rotate(b, 0.3, 3, rng(len(b))),
+    "scale": lambda b: transforms.scale(b, 0.2, 3, rng(len(b))),
+    "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), rng(len(b))),
+    "jitter": lambda b: transforms.jitter(b, 0.1, 2, rng(len(b))),
     "ignore_score": transforms.ignore_score,
     "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
     "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
 }
 OTHERS = {
-    "swap_sides": lambda b: transforms.swap_sides(b, FLIP, chance(len(b))),
-    "lose": lambda b: transforms.lose(b, 0.2, chance(len(b))),
-    "mirror": lambda b: transforms.mirror(b, FLIP, chance(len(b))),
+    "swap_sides": lambda b: transforms.swap_sides(b, FLIP, rng(len(b))),
+    "lose": lambda b: transforms.joint_dropout(b, 0.2, rng(len(b))),
+    "mirror": lambda b: transforms.mirror(b, FLIP, rng(len(b))),
     "window": lambda b: transforms.window(b, 7),
-    "random_window": lambda b: transforms.random_window(b, 7, chance(len(b))),
-    "random_shift": lambda b: transforms.random_shift(b, chance(len(b))),
+    "random_window": lambda b: transforms.random_window(b, 7, rng(len(b))),
+    "random_shift": lambda b: transforms.random_shift(b, rng(len(b))),
 }
 
 
@@ -107,7 +107,7 @@ def test_window_pads_at_the_end_and_crops_to_the_middle(length, size):
 def test_random_window_is_a_run_of_the_clip_or_the_whole_clip_in_a_run(T, size, seed):
     batch = np.zeros((1, 1, T, 1, 1), np.float32)
     batch[0, 0, :, 0, 0] = np.arange(1, T + 1)
-    got = transforms.random_window(batch, size, chance(1, seed))[0, 0, :, 0, 0]
+    got = transforms.random_window(batch, size, rng(1, seed))[0, 0, :, 0, 0]
     kept = got[got > 0]
     assert len(got) == size and len(kept) == min(T, size)
     assert (np.diff(kept) == 1).all() and (np.diff(np.flatnonzero(got)) == 1).all()
@@ -116,7 +116,7 @@ def test_random_window_is_a_run_of_the_clip_or_the_whole_clip_in_a_run(T, size, 
 def test_random_window_reaches_both_ends():
     batch = np.zeros((1, 1, 10, 1, 1), np.float32)
     batch[0, 0, :, 0, 0] = np.arange(1, 11)
-    first = {int(transforms.random_window(batch, 4, chance(1, s))[0, 0, 0, 0, 0]) for s in range(300)}
+    first = {int(transforms.random_window(batch, 4, rng(1, s))[0, 0, 0, 0, 0]) for s in range(300)}
     assert first == set(range(1, 8))
 
 
@@ -125,7 +125,7 @@ def test_random_window_reaches_both_ends():
 def test_random_shift_keeps_every_frame_in_order(seed, length):
     batch = np.zeros((1, 1, 12, 1, 1), np.float32)
     batch[0, 0, :length, 0, 0] = np.arange(1, length + 1)
-    got = transforms.random_shift(batch, chance(1, seed))[0, 0, :, 0, 0]
+    got = transforms.random_shift(batch, rng(1, seed))[0, 0, :, 0, 0]
     assert got[got > 0].tolist() == list(range(1, length + 1))
     assert (np.diff(np.flatnonzero(got)) == 1).all()
 
@@ -133,9 +133,9 @@ def test_random_shift_keeps_every_frame_in_order(seed, length):
 @given(length=st.integers(1, 300), size=st.integers(1, 64), crop=st.floats(0.1, 1), seed=st.integers(0, 99))
 @settings(max_examples=100, deadline=None)
 def test_uniform_frames_take_one_frame_of_each_bin(length, size, crop, seed):
-    frames = transforms.uniform_frames(np.array([length]), size, crop=crop, chance=chance(1, seed))[0, 0]
+    frames = transforms.uniform_frames(np.array([length]), size, crop=crop, rng=rng(1, seed))[0, 0]
     assert frames.min() >= 0 and frames.max() < length and (np.diff(frames) >= 0).all()
-    whole = transforms.uniform_frames(np.array([length]), size, chance=chance(1, seed))[0, 0]
+    whole = transforms.uniform_frames(np.array([length]), size, rng=rng(1, seed))[0, 0]
     low = np.floor(np.arange(size) * length / size)
     assert (whole >= low).all() and (whole <= low + np.ceil(length / size)).all()
 
@@ -149,7 +149,7 @@ def test_uniform_clips_of_a_test_are_different_and_always_the_same():
 
 def test_centre_gives_mean_zero_and_size_one_over_the_joints_seen():
     batch = clips(3) + 0.0
-    out = transforms.centre(batch, 3)
+    out = transforms.normalize_body(batch, 3)
     for clip, mask in zip(out, transforms.present(batch)):
         joints = clip[:, mask[0]]  # (3, joints seen)
         np.testing.assert_allclose(joints.mean(1), 0, atol=1e-5)
@@ -159,7 +159,7 @@ def test_centre_gives_mean_zero_and_size_one_over_the_joints_seen():
 def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
     batch = clips(4, missing=0)
     for dimension in (2, 3):
-        out = transforms.rotate(batch, 0.3, dimension, chance(3))
+        out = transforms.rotate(batch, 0.3, dimension, rng(3))
         np.testing.assert_allclose(
             np.linalg.norm(out[:, :dimension], axis=1), np.linalg.norm(batch[:, :dimension], axis=1), rtol=1e-5
         )
@@ -171,10 +171,10 @@ def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
 
 def test_mirror_twice_is_no_mirror_and_swaps_the_sides():
     batch = clips(5, N=16)
-    once = transforms.mirror(batch, FLIP, chance(16))
+    once = transforms.mirror(batch, FLIP, rng(16))
     changed = [(once[i] != batch[i]).any() for i in range(16)]
     assert 0 < sum(changed) < 16
-    np.testing.assert_array_equal(transforms.mirror(once, FLIP, chance(16)), batch)
+    np.testing.assert_array_equal(transforms.mirror(once, FLIP, rng(16)), batch)
     i = changed.index(True)
     skeleton = load_skeleton("openpose")
     left, right = skeleton.mirror[0]
@@ -200,8 +200,8 @@ def plain_random_move(clip, aspect, ends):
 @pytest.mark.parametrize("aspect", [1.0, 340 / 256])
 def test_random_move_equals_the_frame_by_frame_algorithm(aspect):
     batch = clips(6)
-    got = transforms.random_move(batch, np.full(3, aspect), chance(3))
-    draws = chance(3)
+    got = transforms.random_move(batch, np.full(3, aspect), rng(3))
+    draws = rng(3)
     candidates = (transforms.ANGLES, transforms.SCALES, transforms.OFFSETS, transforms.OFFSETS)
     ends = np.stack([draws.choice(c, (2,)) for c in candidates], 1)  # (N, 4, 2): angle, scale, x, y at both ends
     want = np.stack([plain_random_move(clip, aspect, own) for clip, own in zip(batch, ends)])
@@ -255,11 +255,11 @@ def test_pre_normalize_2d_fills_minus_one_to_one():
 
 def test_a_repeated_clip_goes_on_with_its_first_frame():
     for seed in range(30):
-        frames = transforms.uniform_frames(np.array([10]), 40, repeat=3, chance=chance(1, seed))[0, 0]
+        frames = transforms.uniform_frames(np.array([10]), 40, repeat=3, rng=rng(1, seed))[0, 0]
         steps = np.diff(frames)
         assert frames.min() == 0 and frames.max() == 9 and set(steps.tolist()) <= {0, 1, 2, -8, -9}
     wraps = {
-        int((np.diff(transforms.uniform_frames(np.array([10]), 40, repeat=3, chance=chance(1, s))[0, 0]) < 0).sum())
+        int((np.diff(transforms.uniform_frames(np.array([10]), 40, repeat=3, rng=rng(1, s))[0, 0]) < 0).sum())
         for s in range(30)
     }
     assert wraps == {0, 1, 2}
@@ -267,7 +267,7 @@ def test_a_repeated_clip_goes_on_with_its_first_frame():
 
 def test_swapped_sides_change_names_and_places_stay():
     batch = clips(11, missing=0)
-    out = transforms.swap_sides(batch, FLIP, chance(len(batch)))
+    out = transforms.swap_sides(batch, FLIP, rng(len(batch)))
     for before, after in zip(batch, out):
         assert (after == before).all() or (after == before[:, :, FLIP]).all()
     assert (out != batch).any()
@@ -275,7 +275,7 @@ def test_swapped_sides_change_names_and_places_stay():
 
 def test_lost_joints_are_lost_as_often_as_asked_and_the_rest_is_untouched():
     batch = np.ones((400, 3, 8, 18, 1), np.float32)
-    out = transforms.lose(batch, 0.2, chance(400))
+    out = transforms.joint_dropout(batch, 0.2, rng(400))
     gone = ~out.any(1)  # (N, T, V, M)
     whole = gone.all((1, 3))  # (N, V): a joint missing throughout
     assert 0.18 < (whole.sum(1) == 1).mean() < 0.32
@@ -285,7 +285,7 @@ def test_lost_joints_are_lost_as_often_as_asked_and_the_rest_is_untouched():
 
 def test_jitter_moves_every_joint_by_its_clip_s_own_error():
     batch = np.ones((300, 3, 20, 18, 1), np.float32)
-    error = transforms.jitter(batch, 0.1, 2, chance(300)) - batch
+    error = transforms.jitter(batch, 0.1, 2, rng(300)) - batch
     assert not error[:, 2].any()
     spread = error[:, :2].std((1, 2, 3, 4))
     assert spread.max() < 0.105 and 0.045 < spread.mean() < 0.055 and abs(error.mean()) < 1e-3
@@ -293,7 +293,7 @@ def test_jitter_moves_every_joint_by_its_clip_s_own_error():
 
 def test_a_crop_in_frames_covers_so_many_frames_or_the_whole_clip():
     for seed in range(30):
-        long = transforms.uniform_frames(np.array([500]), 64, crop=(40, 100), chance=chance(1, seed))[0, 0]
+        long = transforms.uniform_frames(np.array([500]), 64, crop=(40, 100), rng=rng(1, seed))[0, 0]
         assert 35 <= long[-1] - long[0] <= 100 and (np.diff(long) >= 0).all()
-        short = transforms.uniform_frames(np.array([30]), 64, crop=(40, 100), chance=chance(1, seed))[0, 0]
+        short = transforms.uniform_frames(np.array([30]), 64, crop=(40, 100), rng=rng(1, seed))[0, 0]
         assert short[0] == 0 and short[-1] == 29

@@ -1,15 +1,11 @@
-"""feeder/windows.py: windows cover a recording, a steady rate keeps its motion, clips are made ready as in a test."""
-
-import pickle
+"""feeder/windows.py: windows cover a recording, a steady rate keeps its motion."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeder.feeder import Feeder
-from feeder.windows import Resampler, Windows, between, spans
-from torchlight.errors import DataError
+from feeder.windows import Resampler, between, spans
 
 
 @given(length=st.integers(0, 500), size=st.integers(1, 100), stride=st.integers(1, 100))
@@ -54,22 +50,3 @@ def test_between_two_frames_a_missing_joint_comes_from_the_nearer_one():
     b[1] = 0
     assert between(a, b, 0.25)[:, 0].tolist() == [1.25, 2]
     assert between(a, b, 0.75)[:, 0].tolist() == [1.75, 0]
-
-
-def test_clips_are_made_ready_as_a_feeder_makes_them_ready_for_a_test(tmp_path):
-    rng = np.random.default_rng(0)
-    data = rng.normal(size=(5, 3, 30, 18, 1)).astype(np.float32)
-    data[:, 2] = 1
-    data[2, :, 20:] = 0
-    np.save(tmp_path / "data.npy", data)
-    (tmp_path / "label.pkl").write_bytes(pickle.dumps((list("abcde"), [0] * 5)))
-    options = {"uniform_sample": True, "window_size": 16, "centre": True, "dimension": 2, "layout": "openpose"}
-    feeder = Feeder(str(tmp_path / "data.npy"), str(tmp_path / "label.pkl"), **options)
-    want = np.stack([sample for sample, _ in feeder])
-    clips = [clip[:, :20] if i == 2 else clip for i, clip in enumerate(data)]
-    np.testing.assert_array_equal(Windows(**options)(clips, np.ones(5)), want)
-
-
-def test_a_mean_of_a_data_set_that_is_not_here_is_refused():
-    with pytest.raises(DataError, match="normalization"):
-        Windows(normalization=True)

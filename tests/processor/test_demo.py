@@ -17,6 +17,7 @@ import torch
 import yaml
 
 from feeder.pose import movenet
+from feeder.skeleton import load_skeleton
 from feeder.video.decode import Video
 from main import main
 from net.st_gcn import Model
@@ -63,7 +64,7 @@ def weights(tmp_path_factory):
     path = tmp_path_factory.mktemp("network") / "w.pt"
     args = {"in_channels": 3, "num_class": 6, "blocks": [[8, 1], [16, 2]], "graph_args": GRAPH}
     torch.save(Model(**args).state_dict(), path)
-    write_sidecar(path, describe("net.st_gcn.Model", args, {}, NAMES, 1))
+    write_sidecar(path, describe("net.st_gcn.Model", args, None, NAMES, 1, skeleton=load_skeleton("openpose")))
     return path
 
 

@@ -6,6 +6,9 @@ import torch
 import yaml
 
 from feeder.feeder import Feeder
+from feeder.pipeline import IgnoreScore, NormalizeBody, UniformSample
+from feeder.preprocess import Preprocess
+from feeder.skeleton import load_skeleton
 from main import main
 from net.st_gcn import Model
 from processor.recognizer import UNKNOWN, Recognizer
@@ -14,7 +17,7 @@ from torchlight.errors import UsageError
 
 GRAPH = {"layout": "openpose", "strategy": "spatial"}
 ARGS = {"in_channels": 3, "num_class": 4, "blocks": [[8, 1], [16, 2]], "graph_args": GRAPH}
-FEEDER = {"data_path": "x", "label_path": "y", "window_size": 20}
+FEEDER = Preprocess.from_config({"window_size": 20}, load_skeleton("openpose"))
 
 
 @pytest.fixture
@@ -46,13 +49,42 @@ def test_a_trained_network_answers_as_its_test_did(small, tmp_path):
     assert answer.attention.shape == (len(feeder), 10, 18) and answer.attention.max() == 1
 
 
+def test_a_run_without_test_feeder_args_keeps_no_augmentation_in_its_side_car(small, tmp_path):
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    del config["test_feeder_args"]
+    augmented = {"mirror": True, "swap_sides": True, "joint_dropout": 0.5, "random_rotate": 1.0, "random_jitter": 0.1}
+    config["train_feeder_args"] |= {
+        **augmented,
+        "random_choose": True,
+        "window_size": 12,
+        "layout": "openpose",
+        "dimension": 2,
+    }
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["recognition", "-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out"), "--num_epoch", "1"]) == 0
+    saved = read_sidecar(tmp_path / "out/epoch1_model.pt")
+    assert saved["feeder_args"] == {"dimension": 2, "pipeline": [{"Window": {"window_size": 12}}]}
+    assert saved["window"] == 12
+    recognizer = Recognizer.from_checkpoint(tmp_path / "out/epoch1_model.pt", use_gpu=False)
+    clip = np.random.default_rng(0).uniform(0.1, 0.4, (3, 12, 18, 2)).astype(np.float32)
+    np.testing.assert_array_equal(recognizer.preprocess([clip], np.ones(1), None)[0], clip)
+
+
+def test_a_side_car_of_flat_keys_under_their_former_names_is_read(weights):
+    """As written before a side-car had a pipeline; arguments of a training are left out of it."""
+    former = {"dimension": 2, "uniform_sample": True, "window_size": 16, "centre": True, "ignore_score": True}
+    change(weights, feeder_args=former | {"random_lose": 0.5, "mirror": True, "random_choose": True})
+    recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
+    assert recognizer.preprocess.transforms == [UniformSample(16), NormalizeBody(), IgnoreScore()]
+
+
 def test_the_layout_travels_with_the_weights(tmp_path, weights):
     """A layout file of one's own need not be there when the network is used."""
     own = tmp_path / "own.yaml"
     own.write_text("name: own\njoints: [a, b, c]\nbones: [[b, a], [c, b]]\ncentre: a\n")
     args = ARGS | {"graph_args": {"layout": str(own), "strategy": "spatial"}}
     torch.save(Model(**args).state_dict(), weights)
-    write_sidecar(weights, describe("net.st_gcn.Model", args, FEEDER | {"layout": str(own)}, list("wxyz"), 1))
+    write_sidecar(weights, describe("net.st_gcn.Model", args, None, list("wxyz"), 1, skeleton=load_skeleton(own)))
     own.unlink()
     recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
     assert recognizer.skeleton.joints == ("a", "b", "c")
@@ -82,7 +114,7 @@ def test_the_temperature_softens_and_keeps_the_order(weights):
     [
         ({"label_names": ["a", "b"]}, "2 label_names for a network of 4 classes"),
         ({"feeder_args": {"dimension": 3}}, "wants joints in 3-D"),
-        ({"feeder_args": {"window": 3}}, "argument 'window'"),
+        ({"feeder_args": {"windov_size": 3}}, "did you mean 'window_size'"),
         ({"treshold": 0.5}, "did you mean 'threshold'"),
         ({"model": "net.st_gcn.Modell"}, "net.st_gcn"),
         ({"skeleton": None, "model_args": {**ARGS, "graph_args": {}}}, "no skeleton layout"),

@@ -41,10 +41,10 @@ def test_shares_make_up_the_batch_of_a_single_process(world, epoch):
         assert sorted(batch) == sorted(np.concatenate([share.samples(i) for share in shares]))
 
 
-def test_begin_leaves_out_what_was_done_and_epochs_show_in_the_index():
-    batches = Batches(20, 5, True, 0, epoch_in_index=True)
+def test_begin_leaves_out_what_was_done_and_pairs_have_the_epoch():
+    batches = Batches(20, 5, True, 0, with_epoch=True)
     batches.start(3)
     whole = list(batches)
     batches.start(3, begin=2)
     assert list(batches) == whole[2:] and len(batches) == 2
-    assert all(60 <= i < 80 for batch in whole for i in batch)
+    assert all(epoch == 3 and 0 <= i < 20 for batch in whole for epoch, i in batch)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from feeder.skeleton import load_skeleton
 from feeder.video import camera, opencv
 from feeder.video.encode import VideoWriter
 from feeder.video.opencv import cv2
@@ -89,7 +90,7 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("live") / "w.pt"
     torch.save(Model(**ARGS).state_dict(), path)
-    write_sidecar(path, describe("net.st_gcn.Model", ARGS, {}, ["run", "jump", "sit"], 1))
+    write_sidecar(path, describe("net.st_gcn.Model", ARGS, None, ["run", "jump", "sit"], 1, skeleton=load_skeleton("openpose")))
     return path
 
 

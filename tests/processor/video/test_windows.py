@@ -8,7 +8,7 @@ import pytest
 
 from feeder.skeleton import load_skeleton
 from feeder.windows import spans
-from processor.recognizer import Answer
+from processor.recognizer import Prediction
 from processor.video.windows import LEAST, WindowClassifier, vote
 
 SIZE, STRIDE, FPS = 64, 16, 30
@@ -31,7 +31,7 @@ class Recorder(SimpleNamespace):
         assert len({clip.shape for clip in clips}) == 1 and len(clips) == len(aspect)
         self.clips += clips
         self.calls.append(len(clips))
-        return Answer(np.full((len(clips), 2), 0.5), None)
+        return Prediction(np.full((len(clips), 2), 0.5), None)
 
 
 def watch(frames, num_person=1, times=None, **options):
