@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from feeder import transforms
+from feeder import sampling, transforms
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton
 from feeder.streams import STREAMS, stream
@@ -103,7 +103,7 @@ class Window(Sampler):
     key = "window_size"
 
     def __call__(self, batch: Batch) -> None:
-        batch.data = transforms.window(batch.clips, self.window_size)
+        batch.data = sampling.window(batch.clips, self.window_size)
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class RandomWindow(Sampler):
     key = "random_choose"
 
     def __call__(self, batch: Batch) -> None:
-        batch.data = transforms.random_window(batch.clips, self.window_size, batch.rng)
+        batch.data = sampling.random_window(batch.clips, self.window_size, batch.rng)
 
     def evaluation(self) -> Transform:
         return Window(self.window_size)
@@ -150,9 +150,9 @@ class UniformSample(Sampler):
         self.require(whole, "random_crop and random_repeat need uniform_sample: True and random_choose: True")
 
     def __call__(self, batch: Batch) -> None:
-        length, rng = transforms.real_frames(batch.clips), batch.rng if self.random else None
-        frames = transforms.uniform_frames(length, self.window_size, self.num_clips, self.crop, self.repeat, rng)
-        batch.data = transforms.take_frames(batch.clips, frames.reshape(len(batch.clips), -1))
+        length, rng = sampling.real_frames(batch.clips), batch.rng if self.random else None
+        frames = sampling.uniform_frames(length, self.window_size, self.num_clips, self.crop, self.repeat, rng)
+        batch.data = sampling.take_frames(batch.clips, frames.reshape(len(batch.clips), -1))
         batch.num_clips = self.num_clips
 
     def evaluation(self) -> Transform:
@@ -186,7 +186,7 @@ class RandomShift(Transform):
     key, augments = "random_shift", True
 
     def __call__(self, batch: Batch) -> None:
-        batch.data = transforms.random_shift(batch.data, batch.rng)
+        batch.data = sampling.random_shift(batch.data, batch.rng)
 
 
 @dataclass(frozen=True)

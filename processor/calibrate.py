@@ -17,7 +17,7 @@ from argparse import Namespace
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from feeder import transforms
+from feeder import sampling
 from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.synthetic.detection import simulate_detection
@@ -45,7 +45,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     if label.max() >= recognizer.num_class:
         raise UsageError(f"{arg.label_path}: label {label.max()}, {arg.weights} has {recognizer.num_class} classes")
     aspect = aspect_ratio(packed.frame_size, len(label))
-    length = transforms.real_frames(packed.data)
+    length = sampling.real_frames(packed.data)
     whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
     rng = np.random.default_rng(arg.seed)
     spoilt = [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeder.windows import Resampler, between, spans
+from feeder.windows import Resampler, interpolate, spans
 
 
 @given(length=st.integers(0, 500), size=st.integers(1, 100), stride=st.integers(1, 100))
@@ -34,7 +34,7 @@ def test_a_straight_motion_at_any_rate_is_the_same_motion_at_ours(rate):
     for k, points in got:
         np.testing.assert_allclose(
             points[:, 0], joints(k / 30)[:, 0], atol=0.26 / 30
-        )  # a moment may be called over a quarter early
+        )  # a moment may end a quarter early
 
 
 def test_who_is_lost_for_long_is_missing_in_between_and_for_a_frame_is_not():
@@ -48,5 +48,5 @@ def test_who_is_lost_for_long_is_missing_in_between_and_for_a_frame_is_not():
 def test_between_two_frames_a_missing_joint_comes_from_the_nearer_one():
     a, b = joints(1), joints(2)
     b[1] = 0
-    assert between(a, b, 0.25)[:, 0].tolist() == [1.25, 2]
-    assert between(a, b, 0.75)[:, 0].tolist() == [1.75, 0]
+    assert interpolate(a, b, 0.25)[:, 0].tolist() == [1.25, 2]
+    assert interpolate(a, b, 0.75)[:, 0].tolist() == [1.75, 0]
