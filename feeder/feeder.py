@@ -10,7 +10,7 @@ import numpy as np
 from feeder import transforms
 from feeder.dataset import DatasetInfo, read_info
 from feeder.packed import read_packed
-from feeder.preprocess import Preprocess
+from feeder.preprocess import NotFiniteError, Preprocess, check_finite
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
 from torchlight.errors import DataError
@@ -57,7 +57,7 @@ class Feeder:
         seed: int = 0,
         **preprocessing: Any,
     ):
-        self.seed = seed
+        self.data_path, self.seed = data_path, seed
         self.info = self._info(data_path)
         skeleton, dimension = agreed(self.info, layout, dimension, f"{data_path}")
         self.preprocess = Preprocess.from_config(preprocessing, skeleton, dimension)
@@ -65,7 +65,10 @@ class Feeder:
         if debug:
             self._keep(spread_over_classes(self.label, DEBUG_CLIPS))
         self._check_joints()
-        self.preprocess.fit(lambda: mean_and_std(self._read, len(self)))
+        try:
+            self.preprocess.fit(lambda: mean_and_std(self._read, len(self)))
+        except NotFiniteError as error:
+            raise self._named(error, np.arange(len(self))) from None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -84,13 +87,20 @@ class Feeder:
         for begin in range(0, len(clips), CHUNK):
             chunk = slice(begin, begin + CHUNK)
             rng = ClipRNG(self.seed, epochs[chunk], clips[chunk])
-            data = self.preprocess(self._read(clips[chunk]), self.aspect[clips[chunk]], rng)
+            try:
+                data = self.preprocess(self._read(clips[chunk]), self.aspect[clips[chunk]], rng)
+            except NotFiniteError as error:
+                raise self._named(error, clips[chunk]) from None
             if len(clips) <= CHUNK:
                 out = data
             elif out is None:
                 out = np.empty((len(clips), *data.shape[1:]), np.float32)
             out[chunk] = data
         return out, np.array([self.label[clip] for clip in clips], np.int64)
+
+    def _named(self, error: NotFiniteError, clips: np.ndarray) -> DataError:
+        names = ", ".join(str(self.sample_name[clips[i]]) for i in error.clips)
+        return DataError(f"{self.data_path}: {error} in {names}; a missing joint must be zero")
 
     # ---- the data source; Feeder_kinetics has another
 
@@ -170,6 +180,10 @@ def mean_and_std(read, num_sample: int, chunk: int = 64) -> tuple[np.ndarray, np
     count = total = square = 0.0
     for begin in range(0, num_sample, chunk):
         batch = np.stack(read(np.arange(begin, min(begin + chunk, num_sample))))
+        try:
+            check_finite(batch)
+        except NotFiniteError as error:
+            raise NotFiniteError([begin + i for i in error.clips]) from None
         count = count + transforms.present(batch).sum(axis=(0, 2, 4))  # (1, V)
         total = total + batch.sum(axis=(0, 2, 4), dtype=np.float64)  # (C, V)
         square = square + np.square(batch, dtype=np.float64).sum(axis=(0, 2, 4))

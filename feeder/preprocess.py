@@ -65,6 +65,14 @@ for _base in ("Transform", "Sampler"):
     del BUILT_IN[_base]
 
 
+class NotFiniteError(DataError):
+    """Some of the clips have NaN or infinite values; `clips` are their indices in the batch."""
+
+    def __init__(self, clips: list[int]):
+        super().__init__("values that are not finite (NaN, infinity)")
+        self.clips = clips
+
+
 class Preprocess:
     """An ordered list of transforms, checked against the data they are for.
 
@@ -123,11 +131,16 @@ class Preprocess:
     def __call__(self, clips: Sequence[np.ndarray], aspect: np.ndarray, rng: ClipRNG) -> np.ndarray:
         """Clips (C, T, V, M), aspect (N,): width over height of the frames -> (N, C, T', V, M) float32; with several
         samples of a clip (N, num_clips, C, T', V, M).
+
+        Raises:
+            NotFiniteError: a sampled frame has NaN or infinite values.
         """
         batch = Batch(clips, aspect, rng, self.skeleton, self.dimension)
         stream = self.transforms[-1] if isinstance(self.transforms[-1], pipeline.Stream) else None
-        for transform in self.transforms[: -1 if stream else None]:
+        for i, transform in enumerate(self.transforms[: -1 if stream else None]):
             transform(batch)
+            if i == 0:
+                check_finite(batch.data)
         N, C, _, V, M = batch.data.shape
         if batch.num_clips > 1:  # a difference of frames is one within a sample
             samples = batch.data.reshape(N, C, batch.num_clips, -1, V, M).swapaxes(1, 2)
@@ -228,6 +241,16 @@ def from_entry(entry: object, where: str, own: bool = True) -> Transform:
         raise DataError(f"{where}: {name}: {short(args)} where {{argument: value}} belongs")
     check_arguments(found, args or {}, f"{where}: {name}")
     return found(**(args or {}))
+
+
+def check_finite(data: np.ndarray) -> None:
+    """Raises NotFiniteError for clips (N, ...) with NaN or infinite values."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(data.sum()):  # quick; a sum may overflow, though no value is infinite
+            return
+    finite = np.isfinite(data).all(axis=tuple(range(1, data.ndim)))
+    if not finite.all():
+        raise NotFiniteError(np.flatnonzero(~finite).tolist())
 
 
 def _dotted(found: type) -> str:

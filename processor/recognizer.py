@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
 from processor.sidecar import preprocess_of, read_sidecar, sidecar_path
 from torchlight import checkpoint, device
-from torchlight.classes import build
+from torchlight.classes import build, import_class
 from torchlight.errors import UsageError
 
 UNKNOWN = "unknown"
@@ -66,6 +67,8 @@ class Recognizer:
         self.window: int | None = description.get("window")  # frames, at fps
         self.fps = float(description.get("fps") or 30.0)
         self.preprocess = preprocess_of(feeder_args, self.skeleton)
+        if not issubclass(import_class(description["model"]), torch.nn.Module):
+            raise UsageError(f"{weights}: {description['model']} is not a network, a torch.nn.Module")
         network = build(description["model"], model_args, "model_args")
         checkpoint.load_weights(network, weights, log=lambda line: None)
         network = network.eval()
@@ -90,11 +93,16 @@ class Recognizer:
         use_gpu: bool | None = None,
         precision: str = "fp32",
         device_ids: Sequence[int] = (0,),
-        **given,
-    ):
-        """The network of a checkpoint with a side-car; `given` are keys of the side-car that override it."""
+        **overrides: Any,
+    ) -> Recognizer:
+        """The network of a checkpoint with a side-car.
+
+        Args:
+            overrides: keys of the side-car with other values, which the caller trusts: a side-car names networks of net/
+                alone, an override of `model` any class.
+        """
         devices = device.select(list(device_ids), use_gpu)
-        description = {**read_sidecar(weights), **given}
+        description = {**read_sidecar(weights), **overrides}
         return cls(weights, description, devices, device.precision(precision, devices.main))
 
     def count_classes(self) -> int:

@@ -15,6 +15,7 @@ calibrate read it. It travels with weights, so it is data, never code: only netw
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,22 @@ import yaml
 from feeder.preprocess import Preprocess
 from feeder.skeleton import Skeleton
 from torchlight.config import load_config
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, short
 from torchlight.files import atomic_write
 
-KEYS = ("model", "model_args", "feeder_args", "skeleton", "num_person", "window", "fps", "label_names")
-KEYS += ("temperature", "threshold")
+NUMBER, NOTHING = (int, float), type(None)
+TYPES = {  # of each key: the types it may have, and what belongs there
+    "model": ((str,), "the dotted name of a network"),
+    "model_args": ((dict,), "a mapping of arguments"),
+    "feeder_args": ((dict, NOTHING), "a mapping of arguments"),
+    "skeleton": ((dict, str, NOTHING), "a skeleton layout"),
+    "num_person": ((int, NOTHING), "a whole number"),
+    "window": ((int, NOTHING), "a number of frames"),
+    "fps": ((*NUMBER, NOTHING), "frames per second"),
+    "label_names": ((list,), "a list of class names"),
+    "temperature": ((*NUMBER, NOTHING), "a number"),
+    "threshold": ((*NUMBER, NOTHING), "a number"),
+}
 PATHS = (
     "data_path",
     "label_path",
@@ -86,10 +98,22 @@ def write_sidecar(weights: str | Path, description: Mapping[str, Any]) -> None:
 
 
 def read_sidecar(weights: str | Path) -> dict[str, Any]:
-    """The description beside the weights; empty if there is none. Raises UsageError."""
+    """The description beside the weights; empty if there is none. Nothing of it is imported or called.
+
+    Raises:
+        UsageError: not YAML, an unknown key, a value of the wrong type, or a network that is not one of net/.
+    """
     path = sidecar_path(weights)
-    description = load_config(path) if path.is_file() else {}
-    for key in description:
-        if key not in KEYS:
-            raise UsageError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}")
+    if not path.is_file():
+        return {}
+    description = load_config(path)
+    for key, value in description.items():
+        if key not in TYPES:
+            raise UsageError(f"{path}: unknown key {short(key)}{did_you_mean(key, TYPES)}")
+        kind, expected = TYPES[key]
+        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
+            raise UsageError(f"{path}: {key}: {short(value)} where {expected} belongs")
+    model = description.get("model")
+    if model is not None and not re.fullmatch(r"net(\.[A-Za-z_]\w*){2}", model):
+        raise UsageError(f"{path}: model: {short(model)} is not a network of net/; name one of your own with --model")
     return description

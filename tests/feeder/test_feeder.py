@@ -213,6 +213,29 @@ def test_a_feeder_can_be_pickled_and_copied(packed):
         np.testing.assert_array_equal(twin[3][0], feeder[3][0])
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("options", [*OPTIONS, {"pre_normalize_2d": "box", "dimension": 2}])
+def test_clips_that_are_not_finite_are_named_and_no_others(packed, options, value):
+    data = np.load(packed["data_path"])
+    data[[4, 11], 0] = value
+    np.save(packed["data_path"], data)
+    if options.get("normalization"):  # the mean is over all clips
+        with pytest.raises(DataError, match="not finite .* in clip4, clip11;"):
+            Feeder(**packed, **options)
+        return
+    feeder = Feeder(**packed, **options)
+    assert np.isfinite(feeder.get_batch([3, 5, 10, 12])[0]).all()
+    with pytest.raises(DataError, match="not finite .* in clip4, clip11;"):
+        feeder.get_batch(range(20))
+
+
+def test_large_values_whose_sum_overflows_are_not_refused(packed):
+    data = np.load(packed["data_path"])
+    data[5] = 3e38
+    np.save(packed["data_path"], data)
+    assert np.isfinite(Feeder(**packed)[5][0]).all()
+
+
 def test_a_pickled_feeder_does_not_carry_the_data(packed):
     assert len(pickle.dumps(Feeder(**packed))) < 10_000 < len(pickle.dumps(Feeder(**packed, mmap=False)))
 
