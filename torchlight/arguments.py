@@ -94,6 +94,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        self.add_argument(
+            "--traceback", action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
+        )
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message.removeprefix("argument "))
@@ -158,7 +161,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         UsageError: an unknown option or key (with the nearest), or a value of the wrong kind (with its file and key).
     """
     path = getattr(parser.parse_args(argv), "config", None)
-    actions = {action.dest: action for action in parser._actions if action.dest != "help"}
+    actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "traceback")}
     config: dict[str, Any] = {}
     for file, own in config_files(Path(path)) if path else ():
         for key, value in own.items():
@@ -169,4 +172,6 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
             except UsageError as error:
                 raise UsageError(f"{file}: {key}: {error}") from None
         config = {**merge(config, own), "config": path}
-    return copy.deepcopy(parser.parse_args(argv, argparse.Namespace(**config)))
+    arg = copy.deepcopy(parser.parse_args(argv, argparse.Namespace(**config)))
+    vars(arg).pop("traceback", None)  # of this command, not of what it does
+    return arg

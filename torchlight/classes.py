@@ -25,8 +25,8 @@ def import_class(dotted: str) -> type:
         if not error.name or not f"{module_name}.".startswith(f"{error.name}."):
             raise UsageError(f"{dotted}: {module_name} needs a module that is not here: {error}") from error
         raise UsageError(f"{dotted}: no module {error.name}{_near_module(error.name)}") from None
-    except ImportError as error:
-        raise UsageError(f"{dotted}: {module_name} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever a module of a user's own does when it is imported
+        raise UsageError(f"{dotted}: {module_name} cannot be imported: {_told(error)}") from error
     found = getattr(module, name, None)
     if (
         found is None
@@ -72,23 +72,35 @@ def check_arguments(callable: Callable, kwargs: dict[str, Any], where: str) -> N
         raise UsageError(f"{where}: {who} needs {', '.join(missing)} {listing}")
 
 
-def build(dotted: str, kwargs: dict[str, Any], where: str, **extra: Any) -> Any:
-    """Import the class, check the arguments, call it.
+def build(
+    dotted: str, kwargs: dict[str, Any], where: str, check: Callable[[type, str], None] | None = None, **extra: Any
+) -> Any:
+    """Import the class, check it and the arguments, call it.
 
     Args:
         dotted, kwargs: what a person wrote, e.g. `model` and `model_args`.
         where: the key of kwargs, for the error.
+        check: called with the class and its dotted name before anything of it is; raises UsageError.
         extra: what the program offers on top; passed on if the class takes it and kwargs does not have it already.
     """
     found = import_class(dotted)
+    if check:
+        check(found, dotted)
     named, any_name = _takes(found)
     offered = {key: value for key, value in extra.items() if any_name or key in [p.name for p in named]}
     kwargs = {**offered, **kwargs}
     check_arguments(found, kwargs, where)
     try:
         return found(**kwargs)
-    except UsageError:
+    except (UsageError, OSError):
         raise
     except (ValueError, TypeError) as error:
-        own = type(error).__module__ == "builtins"  # an error class of somebody's own has a line of its own
+        own = type(error).__module__ == "builtins"  # an error class of a package's own has a line of its own
         raise UsageError(f"{where}: {dotted}: {error}" if own else str(error)) from error
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"{where}: {dotted}: {_told(error)}") from error
+
+
+def _told(error: BaseException) -> str:
+    line = " ".join(str(error).split())
+    return line if isinstance(error, ImportError) else f"{type(error).__name__}: {line}"

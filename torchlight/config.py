@@ -81,7 +81,11 @@ def _read(path: Path, below: tuple[Path, ...]) -> dict:
 
 
 def merge(base: dict, own: dict) -> dict:
-    both = {
-        key: merge(base[key], own[key]) for key in own if isinstance(own[key], dict) and isinstance(base.get(key), dict)
-    }
-    return {**base, **own, **both}
+    """`own` laid over `base`: nested mappings are merged key by key, and there a null deletes the base's key."""
+    return {**base, **{key: _merge_value(base.get(key), value) for key, value in own.items()}}
+
+
+def _merge_value(base: Any, own: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(own, dict)):
+        return own
+    return {key: value for key, value in merge(base, own).items() if not (value is None and key in own)}
