@@ -27,13 +27,15 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from feeder.dataset import DatasetInfo, read_info
 from feeder.feeder import Feeder
 from feeder.packed import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
-from processor.training.experiment import count_classes
+from processor.protocols import build_network, inference_form
+from processor.recognition import share_feeder_args
+from processor.training.experiment import complete_model_args
 from torchlight import device
-from torchlight.classes import build
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
 
@@ -45,7 +47,10 @@ def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `benchmark`: see options.benchmark for arg."""
     if arg.model is None:
         arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
-    count_classes(arg)
+    share_feeder_args(arg)
+    data_path = arg.test_feeder_args.get("data_path")
+    info = read_info(data_path) if data_path else None
+    complete_model_args(arg, info or DatasetInfo(), channels=3)
     devices = device.select(arg.device, arg.use_gpu)
     torch.manual_seed(arg.seed)
     bench = Benchmark(arg, devices)
@@ -96,7 +101,7 @@ class Benchmark:
 
     def __init__(self, arg: Namespace, devices: device.Devices):
         self.arg, self.main = arg, devices.main
-        self.network = build(arg.model, arg.model_args, "model_args").to(self.main)
+        self.network = build_network(arg.model, arg.model_args).to(self.main)
         self.plain = plain_twin(arg, self.network)
         self.clip = clip_shape(arg)
         fast = device.precision("auto", self.main).dtype
@@ -128,7 +133,7 @@ class Benchmark:
             plain = self.plain.eval()
             contestants["plain", "fp32"] = lambda: plain(x)
         for name, dtype in self.dtypes.items():
-            fused = self.network.eval().fuse(dtype) if hasattr(self.network, "fuse") else self.network.eval()
+            fused, _ = inference_form(self.network, dtype)
             contestants["ours", name] = lambda fused=fused: fused(x)
         with torch.no_grad():
             return self.rows(contestants, len(x), self.flop, "inference" if batch is None else "latency")

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from feeder.packed import load_pickle, read_label
-from processor.training.series import summarise, variants
+from processor.training.series import expand_runs, summarise
 from torchlight import metrics
 from torchlight.config import load_config
 from torchlight.errors import DataError, UsageError
@@ -36,7 +36,7 @@ MOST_STREAMS = 6  # of a search: 4 ** 6 combinations
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `ensemble`, once, or once for every fold and seed; see options.ensemble for arg."""
-    runs = variants(arg)
+    runs = expand_runs(arg)
     results = [fusion(each, argv) for each in runs]
     if len(runs) > 1:
         summarise(arg, runs, results)
@@ -262,7 +262,7 @@ def search_elsewhere(arg: Namespace, names: list[str], num_class: int) -> tuple[
 
 def accuracies(scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """top1, top5 where it says something, and mean class accuracy, in per cent."""
-    ks, _ = metrics.telling_top_k([1, 5], scores.shape[1])
+    ks, _ = metrics.informative_top_k([1, 5], scores.shape[1])
     result = {f"top{k}": 100 * metrics.top_k(scores, labels, k) for k in ks}
     return {**result, "mean_class_accuracy": 100 * metrics.mean_class_accuracy(scores, labels)}
 

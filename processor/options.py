@@ -58,8 +58,9 @@ def recognition() -> Parser:
     group.add_argument(
         "--feeder", default="feeder.feeder.Feeder", metavar="CLASS", help="dotted name of the feeder class"
     )
-    group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training")
-    group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing")
+    group.add_argument("--feeder_args", action=DictAction, help="its arguments, for training and testing")
+    group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training alone")
+    group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing alone")
     group.add_argument("--stream", metavar="NAME", help="joint, bone, joint_motion or bone_motion, for both feeders")
     group.add_argument("--batch_size", type=POSITIVE, default=256, metavar="N", help="training batch")
     group.add_argument("--test_batch_size", type=POSITIVE, default=256, metavar="N", help="test batch")

@@ -1,30 +1,36 @@
 """Train and test an action recognition network.
 
     python main.py recognition -c config/quickstart/train.yaml
-    python main.py recognition -c config/quickstart/test.yaml
+    python main.py recognition -c config/quickstart/train.yaml --phase test     # the last epoch of the training
     python main.py recognition -c config/st_gcn/sbu/train.yaml --fold 1 2 3 4 5 --repeat 3
 
-series.py says which runs there are, experiment.py builds one, training.py and evaluation.py do it.
+training/series.py says which runs there are, experiment.py builds one, training.py trains and evaluation.py tests it.
 """
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
+from pathlib import Path
 
 import torch
 
 from processor.training.evaluation import test
 from processor.training.experiment import Experiment, check_paths
-from processor.training.series import summarise, variants
+from processor.training.series import expand_runs, summarise
 from processor.training.training import Training
+from torchlight.config import merge
 from torchlight.distributed import start
 from torchlight.errors import DataError, UsageError
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg."""
-    runs = variants(arg)
+    share_feeder_args(arg)
+    runs = expand_runs(arg)
     for each in runs:
+        if each.phase == "test":
+            each.weights = weights_to_test(each)
         check_paths(each)
     world = start(arg.use_gpu)
     results = []
@@ -37,6 +43,30 @@ def run(arg: Namespace, argv: list[str]) -> None:
         raise UsageError(line) from error
     except DataError as error:  # from a worker it comes with the worker's traceback
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("torchlight.errors.DataError: ")) from error
-    if len(runs) > 1 and world.chief:
+    if len(runs) > 1 and world.is_main:
         summarise(arg, runs, results)
     world.close()
+
+
+def share_feeder_args(arg: Namespace) -> None:
+    """feeder_args become part of train_feeder_args and test_feeder_args, whose own keys win."""
+    for part in ("train_feeder_args", "test_feeder_args"):
+        own = getattr(arg, part)
+        if own:
+            setattr(arg, part, merge({"_": arg.feeder_args}, {"_": own})["_"])
+    arg.feeder_args = {}
+
+
+def weights_to_test(arg: Namespace) -> str:
+    """--weights; without them, or where they were the beginning of a training, the last epoch in the work folder."""
+    if arg.weights and not arg.ignore_weights:
+        return arg.weights
+    epochs = {
+        int(match[1]): path
+        for path in Path(arg.work_dir).glob("epoch*_model.pt")
+        if (match := re.fullmatch(r"epoch(\d+)_model\.pt", path.name))
+    }
+    if not epochs:
+        raise UsageError(f"no weights to test: {arg.work_dir} has no epochN_model.pt; train first, or give --weights")
+    arg.ignore_weights = []
+    return str(epochs[max(epochs)])

@@ -8,6 +8,7 @@ label, score = recognizer.decide(prediction.probability.mean(0))
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,9 @@ import torch
 
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
+from processor.protocols import build_network, inference_form, scores_and_features
 from processor.sidecar import preprocess_of, read_sidecar, sidecar_path
 from torchlight import checkpoint, device
-from torchlight.classes import build, import_class
 from torchlight.errors import UsageError
 
 UNKNOWN = "unknown"
@@ -67,15 +68,10 @@ class Recognizer:
         self.window: int | None = description.get("window")  # frames, at fps
         self.fps = float(description.get("fps") or 30.0)
         self.preprocess = preprocess_of(feeder_args, self.skeleton)
-        if not issubclass(import_class(description["model"]), torch.nn.Module):
-            raise UsageError(f"{weights}: {description['model']} is not a network, a torch.nn.Module")
-        network = build(description["model"], model_args, "model_args")
+        network = build_network(description["model"], model_args)
         checkpoint.load_weights(network, weights, log=lambda line: None)
-        network = network.eval()
-        if hasattr(network, "fuse"):
-            network, self.autocast = network.fuse(precision.dtype), device.precision("fp32", devices.main).autocast
-        else:
-            self.autocast = precision.autocast
+        network, fused = inference_form(network, precision.dtype)
+        self.autocast = nullcontext if fused else precision.autocast
         self.network, self.device = network.to(devices.main), devices.main
         self.temperature = float(description.get("temperature") or 1.0)
         self.threshold = float(description.get("threshold") or 0.0)
@@ -120,10 +116,9 @@ class Recognizer:
         x = self.preprocess(list(clips), np.asarray(aspect, np.float64), no_rng)
         x = torch.from_numpy(x).to(self.device)
         with self.autocast():
-            if not hasattr(self.network, "extract_feature"):
-                return Prediction(self.softmax(self.network(x)), None)
-            output, feature = self.network.extract_feature(x)  # (N, num_class or C', T', V, M)
-            logits = self.network(x) if getattr(self.network, "masked_pool", False) else output.mean((2, 3, 4))
+            logits, feature = scores_and_features(self.network, x)
+        if feature is None:
+            return Prediction(self.softmax(logits), None)
         attention = feature[..., 0].float().norm(dim=1)  # (N, T', V)
         attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
         return Prediction(self.softmax(logits), attention.cpu().numpy())

@@ -18,10 +18,10 @@ from torch import distributed, nn
 
 @dataclass(frozen=True)
 class World:
-    """This process among its kind.
+    """This process among those that train together.
 
     Attributes:
-        rank: 0 is the chief, the one that writes files and prints.
+        rank: 0 is the main process, which writes files and prints.
         size: number of processes, over all machines.
         local_rank, local_size: the same on this machine; local_rank is the GPU to use.
         restarted: torchrun has started this process anew after another one died.
@@ -34,7 +34,7 @@ class World:
     restarted: bool = False
 
     @property
-    def chief(self) -> bool:
+    def is_main(self) -> bool:
         return self.rank == 0
 
     def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
@@ -43,12 +43,12 @@ class World:
             return model
         return nn.parallel.DistributedDataParallel(model, [device] if device.type == "cuda" else None)
 
-    def silent(self, model: nn.Module) -> AbstractContextManager:
-        """In it a backward pass stays in this process: for all but the last of several accumulated batches."""
+    def no_sync(self, model: nn.Module) -> AbstractContextManager:
+        """A context in which gradients are not exchanged: for all but the last of several accumulated batches."""
         return model.no_sync() if self.size > 1 else nullcontext()
 
     def gather(self, value: Any) -> list[Any]:
-        """The value of every process, in the order of the ranks; everybody must call it."""
+        """The value of every process, in the order of the ranks; every process must call it."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
@@ -69,6 +69,8 @@ def start(use_gpu: bool) -> World:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
     store, rank, size = next(distributed.rendezvous("env://"))
-    store = distributed.PrefixStore(f"restart {restarts}", store)  # else they may find the addresses of those that died
+    store = distributed.PrefixStore(
+        f"restart {restarts}", store
+    )  # else processes may find the addresses of those that died
     distributed.init_process_group("nccl" if cuda else "gloo", store=store, rank=rank, world_size=size)
     return World(rank, size, int(os.environ["LOCAL_RANK"]), int(os.environ.get("LOCAL_WORLD_SIZE", 1)), restarts > 0)

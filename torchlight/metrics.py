@@ -28,7 +28,7 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float(np.mean(_rank(scores, labels) < k)) if len(labels) else float("nan")
 
 
-def telling_top_k(ks: Sequence[int], num_class: int) -> tuple[list[int], str | None]:
+def informative_top_k(ks: Sequence[int], num_class: int) -> tuple[list[int], str | None]:
     """The k that say something: with k >= num_class every answer is right. Also a line about what was left out, or None."""
     kept = [k for k in ks if k == 1 or k < num_class]
     left_out = [f"Top{k}" for k in ks if k not in kept]

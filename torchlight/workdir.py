@@ -57,13 +57,13 @@ class WorkDir:
 
     def log(self, line: str, time: bool = True) -> None:
         """Print a line and append it to log.txt, after the time of day."""
-        self.note(line, time)
+        self.log_to_file(line, time)
         if self.print_log:
             bars = sys.modules.get("tqdm")  # nobody else imported it: there is no bar
             (bars.tqdm.write if bars else print)(_stamp(line, time))
             sys.stdout.flush()
 
-    def note(self, line: str, time: bool = True) -> None:
+    def log_to_file(self, line: str, time: bool = True) -> None:
         """Append a line to log.txt without printing it."""
         if self.save_log:
             with (self.path / "log.txt").open("a", encoding="utf-8") as file:

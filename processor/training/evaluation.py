@@ -1,4 +1,4 @@
-"""Testing: scores of every clip, the accuracies they make, and the tables and pictures a person wants afterwards."""
+"""Testing: the scores of every clip, accuracies, and the tables and pictures of a test."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from processor import protocols
 from processor.training.experiment import Experiment
 from torchlight import device, metrics
 from torchlight.errors import UsageError
@@ -20,16 +21,18 @@ from torchlight.files import atomic_write
 
 
 @torch.no_grad()
-def evaluate(run: Experiment, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
+def evaluate(experiment: Experiment, loader: DataLoader) -> tuple[np.ndarray, np.ndarray]:
     """Scores (N, num_class) float32 and labels (N,) of every clip, in the feeder's order.
 
     The score of a clip is the network's output; of several samples of one clip, the logarithm of their mean softmax.
     """
-    model, autocast = inference_form(run)
-    scores, labels = [], []
-    bar = tqdm(loader, desc="evaluation", leave=False, disable=not (sys.stderr.isatty() and run.world.chief))
-    for data, label in bar:
-        data = data.float().to(run.devices.main, non_blocking=True)
+    model, autocast = inference_model(experiment)
+    main, world = experiment.devices.main, experiment.world
+    scores, labels = [np.zeros((0, experiment.num_class), np.float32)], [np.zeros(0, np.int64)]
+    for data, label in tqdm(
+        loader, desc="evaluation", leave=False, disable=not (sys.stderr.isatty() and world.is_main)
+    ):
+        data = data.float().to(main, non_blocking=True)
         several = data.dim() == 6  # (N, num_clips, C, T, V, M)
         with autocast():
             output = model(data.flatten(0, 1) if several else data).float()  # (N * num_clips, num_class)
@@ -38,65 +41,67 @@ def evaluate(run: Experiment, loader: DataLoader) -> tuple[np.ndarray, np.ndarra
         scores.append(output.cpu().numpy())
         labels.append(label.numpy())
     clips = [clip for batch in loader.batch_sampler for clip in batch]  # of this process
-    scores = np.concatenate([np.zeros((0, run.num_class), np.float32), *scores])
-    labels = np.concatenate([np.zeros(0, np.int64), *labels])
-    clips, scores, labels = (np.concatenate(shares) for shares in zip(*run.world.gather((clips, scores, labels))))
+    shares = world.gather((clips, np.concatenate(scores), np.concatenate(labels)))
+    clips, scores, labels = (np.concatenate(share) for share in zip(*shares))
     order = np.argsort(clips)
     return scores[order], labels[order]
 
 
-def inference_form(run: Experiment) -> tuple[torch.nn.Module, Callable]:
-    """What to evaluate with, and the context to do it in: the network's fused form if it has one."""
-    network = run.network.to(run.devices.main).eval()
-    if hasattr(network, "fuse"):
-        return device.wrap(network.fuse(run.precision.dtype), run.devices), nullcontext
-    return device.wrap(network, run.devices), run.precision.autocast
+def inference_model(experiment: Experiment) -> tuple[torch.nn.Module, Callable]:
+    """The module to evaluate, on its devices, and the context to run it in."""
+    devices, precision = experiment.devices, experiment.precision
+    model, fused = protocols.inference_form(experiment.network.to(devices.main), precision.dtype)
+    return device.wrap(model, devices), nullcontext if fused else precision.autocast
 
 
-def report(run: Experiment, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def accuracies(experiment: Experiment, scores: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Log and return loss and accuracies, in per cent."""
+    log, num_class = experiment.log, experiment.num_class
     loss = F.cross_entropy(torch.from_numpy(scores), torch.from_numpy(labels).long()).item()
-    run.log(f"\tmean_loss: {loss:.4f}")
+    log(f"\tmean_loss: {loss:.4f}")
     result = {"test_loss": loss, "top1": 100 * metrics.top_k(scores, labels, 1)}
-    shown, left_out = metrics.telling_top_k(run.arg.show_topk, run.num_class)
+    shown, left_out = metrics.informative_top_k(experiment.arg.show_topk, num_class)
     for k in shown:
         result[f"top{k}"] = 100 * metrics.top_k(scores, labels, k)
-        run.log(f"\tTop{k}: {result[f'top{k}']:.2f}%")
+        log(f"\tTop{k}: {result[f'top{k}']:.2f}%")
     if left_out:
-        run.log(f"\t{left_out}")
+        log(f"\t{left_out}")
     result["mean_class_accuracy"] = 100 * metrics.mean_class_accuracy(scores, labels)
-    run.log(f"\tMean class accuracy: {result['mean_class_accuracy']:.2f}%")
+    log(f"\tMean class accuracy: {result['mean_class_accuracy']:.2f}%")
     return result
 
 
-def test(run: Experiment) -> dict[str, float]:
-    """Evaluate once and write the tables and pictures a person wants afterwards."""
-    arg = run.arg
-    run.log(f"Model:   {arg.model}.")
-    run.log(f"Weights: {arg.weights}.")
-    run.log("Evaluation Start:")
-    scores, labels = evaluate(run, run.loader("test")[0])
-    result = report(run, scores, labels)
-    if not run.world.chief:
-        return result
-    folder = run.work_dir.path
-    matrix = metrics.confusion_matrix(scores, labels, run.num_class)
-    metrics.write_per_class_csv(folder / "per_class.csv", scores, labels, run.names)
-    metrics.write_confusion_csv(folder / "confusion_matrix.csv", matrix, run.names)
-    metrics.draw_confusion(folder / "confusion_matrix.png", matrix, run.names)
-    if arg.save_result:
-        save_result(run, scores)
-    run.log(f"Results are in {folder}: per_class.csv, confusion_matrix.csv, confusion_matrix.png")
-    run.log("Done.\n")
+def test(experiment: Experiment) -> dict[str, float]:
+    """Evaluate once; log the accuracies and write the tables and pictures."""
+    log, arg = experiment.log, experiment.arg
+    log(f"Model:   {arg.model}.")
+    log(f"Weights: {arg.weights}.")
+    log("Evaluation Start:")
+    scores, labels = evaluate(experiment, experiment.loader("test")[0])
+    result = accuracies(experiment, scores, labels)
+    if experiment.world.is_main:
+        write_tables(experiment, scores, labels)
+        if arg.save_result:
+            save_result(experiment, scores)
+        folder = experiment.work_dir.path
+        log(f"Results are in {folder}: per_class.csv, confusion_matrix.csv, confusion_matrix.png")
+        log("Done.\n")
     return result
 
 
-def save_result(run: Experiment, scores: np.ndarray) -> None:
+def write_tables(experiment: Experiment, scores: np.ndarray, labels: np.ndarray) -> None:
+    """per_class.csv, confusion_matrix.csv and confusion_matrix.png."""
+    folder, names = experiment.work_dir.path, experiment.label_names
+    matrix = metrics.confusion_matrix(scores, labels, experiment.num_class)
+    metrics.write_per_class_csv(folder / "per_class.csv", scores, labels, names)
+    metrics.write_confusion_csv(folder / "confusion_matrix.csv", matrix, names)
+    metrics.draw_confusion(folder / "confusion_matrix.png", matrix, names)
+
+
+def save_result(experiment: Experiment, scores: np.ndarray) -> None:
     """test_result.pkl: {sample name: scores (num_class,) float32}."""
-    feeder = run.feeders["test"]
-    names = getattr(feeder, "sample_name", None)
-    if names is None or len(set(names)) != len(scores):
-        found = len(set(names or []))
-        raise UsageError(f"--save_result needs a name for every clip; {run.arg.feeder} has {found} for {len(scores)}")
-    with atomic_write(run.work_dir.path / "test_result.pkl", "wb") as file:
+    names = protocols.unique_names(experiment.feeders["test"])
+    if names is None:
+        raise UsageError(f"--save_result needs a name of its own for each clip; {experiment.arg.feeder} has them not")
+    with atomic_write(experiment.work_dir.path / "test_result.pkl", "wb") as file:
         pickle.dump(dict(zip(names, scores.astype(np.float32))), file)

@@ -14,7 +14,7 @@ from torchlight.errors import UsageError
 from torchlight.files import atomic_write
 
 
-def variants(arg: Namespace) -> list[Namespace]:
+def expand_runs(arg: Namespace) -> list[Namespace]:
     """The arguments of every run: for each of --fold and each of --repeat seeds, in a work folder of its own.
 
     `{fold}` and `{seed}` are filled in wherever they stand. Of a series that was cut off and is resumed, the runs that

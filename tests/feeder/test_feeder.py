@@ -220,12 +220,12 @@ def test_clips_that_are_not_finite_are_named_and_no_others(packed, options, valu
     data[[4, 11], 0] = value
     np.save(packed["data_path"], data)
     if options.get("normalization"):  # the mean is over all clips
-        with pytest.raises(DataError, match="not finite .* in clip4, clip11;"):
+        with pytest.raises(DataError, match=r"not finite .* in clip4, clip11;"):
             Feeder(**packed, **options)
         return
     feeder = Feeder(**packed, **options)
     assert np.isfinite(feeder.get_batch([3, 5, 10, 12])[0]).all()
-    with pytest.raises(DataError, match="not finite .* in clip4, clip11;"):
+    with pytest.raises(DataError, match=r"not finite .* in clip4, clip11;"):
         feeder.get_batch(range(20))
 
 

@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-import os
 import pickle
+import random
 import re
 import shutil
 import signal
@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 
+from feeder.dataset import DatasetInfo, write_info
 from main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,6 +153,125 @@ def test_the_test_phase_writes_tables_pictures_and_scores(small, trained, tmp_pa
     assert (tmp_path / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_test_without_weights_takes_the_last_epoch_of_the_work_folder(small, trained, tmp_path, capsys):
+    assert run(small, tmp_path, "--phase", "test") == 2
+    assert "no weights to test" in capsys.readouterr().err
+    for name in ("epoch3_model.pt", "epoch6_model.pt"):
+        shutil.copy(trained / name, tmp_path / name)
+    (tmp_path / "epoch12_model.pt.tmp").write_text("")
+    begun = ["--weights", trained / "epoch3_model.pt", "--ignore_weights", "fcn"]  # with which a training would begin
+    for options in ([], begun):
+        assert run(small, tmp_path, "--phase", "test", *options) == 0
+        assert f"Weights: {tmp_path}/epoch6_model.pt." in capsys.readouterr().out
+
+
+def test_feeder_args_are_those_of_both_parts_and_a_part_s_own_win(small, tmp_path):
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    config["feeder_args"] = {"window_size": 8, "layout": "openpose", "mirror": True}
+    config["test_feeder_args"] |= {"window_size": 12, "mirror": None}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out"), "--num_epoch", "1"]) == 0
+    saved = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
+    assert saved["feeder_args"] == {}
+    assert saved["train_feeder_args"]["window_size"] == 8 and saved["train_feeder_args"]["mirror"] is True
+    assert saved["test_feeder_args"]["window_size"] == 12 and "mirror" not in saved["test_feeder_args"]
+    assert main(["--config", str(tmp_path / "out/config.yaml"), "-w", str(tmp_path / "again")]) == 0
+    assert same(*(weights(tmp_path / name / "epoch1_model.pt") for name in ("out", "again")))
+
+
+@pytest.fixture
+def described(small, tmp_path):
+    """The small data set with a dataset.yaml, and a config that repeats nothing of it."""
+    for file in small.glob("*_*"):
+        shutil.copy(file, tmp_path)
+    write_info(tmp_path, DatasetInfo("openpose", 2, 30.0, ("up", "down", "left", "right")))
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    paths = {key: str(tmp_path / Path(path).name) for key, path in config["test_feeder_args"].items()}
+    config["test_feeder_args"] = paths
+    config["train_feeder_args"] = {key: path.replace("val_", "train_") for key, path in paths.items()}
+    config["feeder_args"] = {"normalize_body": True, "stream": "bone"}
+    del config["label_names"], config["model_args"]
+    config["model_args"] = {"blocks": [[8, 1], [16, 2]]}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    return tmp_path
+
+
+def test_what_dataset_yaml_says_no_config_repeats(described):
+    out = described / "out"
+    assert main(["-c", str(described / "c.yaml"), "-w", str(out), "--num_epoch", "1"]) == 0
+    assert main(["-c", str(described / "c.yaml"), "-w", str(out), "--phase", "test"]) == 0
+    assert (out / "confusion_matrix.csv").read_text().splitlines()[0].endswith("up,down,left,right")
+    sidecar = yaml.safe_load((out / "epoch1_model.yaml").read_text())
+    assert sidecar["model_args"]["num_class"] == 4 and sidecar["model_args"]["graph_args"]["layout"] == "openpose"
+    assert sidecar["fps"] == 30.0 and sidecar["label_names"] == ["up", "down", "left", "right"]
+    assert sidecar["feeder_args"]["dimension"] == 2 and sidecar["skeleton"]["name"] == "openpose"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model_args", "num_class=5"], "num_class: 5 in model_args, but dataset.yaml beside the data has 4"),
+        (["--model_args", "graph_args=dict(layout='coco')"], "dataset.yaml beside the data says openpose"),
+        (["--feeder_args", "layout='coco'"], "says openpose"),
+        (["--feeder_args", "dimension=3"], "says 2"),
+        (["--label_names", "{}/other.txt"], "has 'south' as class 1, dataset.yaml beside the data has 'down'"),
+    ],
+)
+def test_a_config_that_contradicts_dataset_yaml_is_one_line(described, capsys, options, words):
+    (described / "other.txt").write_text("up\nsouth\nleft\nright\n")
+    options = [option.format(described) for option in options]
+    assert main(["-c", str(described / "c.yaml"), "-w", str(described / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1 and not (described / "out").exists()
+
+
+OWN = """
+import sys, torch
+class NotANetwork:
+    def __init__(self, **args): open({touched!r}, "w")
+class NotAFeeder:
+    def __init__(self, **args): open({touched!r}, "w")
+class Raises(torch.nn.Module):
+    def __init__(self): raise KeyError("mine")
+class Exits(torch.nn.Module):
+    def __init__(self): sys.exit("bye")
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--model", "own.NotANetwork"], "own.NotANetwork is not a network"),
+        (["--feeder", "own.NotAFeeder"], "own.NotAFeeder has no __len__"),
+        (["--model", "subprocess.Popen", "--model_args", "args='touch x',shell=True"], "is not a network"),
+        (["--model", "own.Raises"], "KeyError: 'mine'"),
+        (["--model", "own.Exits"], "SystemExit: bye"),
+        (["--model", "broken.Model"], "broken cannot be imported: ZeroDivisionError"),
+    ],
+)
+def test_classes_of_one_s_own_are_checked_before_they_are_called(small, tmp_path, monkeypatch, capsys, options, words):
+    (tmp_path / "own.py").write_text(OWN.format(touched=str(tmp_path / "touched")))
+    (tmp_path / "broken.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    config["model_args"] = {}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+    assert main(["-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out"), *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1 and not (tmp_path / "touched").exists()
+    assert main(["-c", str(tmp_path / "c.yaml"), "-w", str(tmp_path / "out"), *options, "--traceback"]) == 2
+    assert "Traceback (most recent call last)" in capsys.readouterr().err
+
+
+def test_random_numbers_of_python_and_numpy_are_seeded_too(small, tmp_path):
+    for name in "ab":
+        assert run(small, tmp_path / name, "--num_epoch", 1, "--seed", 5) == 0
+        drawn = random.random(), np.random.random()  # noqa: NPY002
+        if name == "a":
+            first = drawn
+    assert first == drawn
+
+
 def test_several_clips_of_a_sample_are_averaged_after_softmax(small, trained, tmp_path):
     base = ["--phase", "test", "--weights", trained / "epoch6_model.pt", "--save_result", True]
     scores = {}
@@ -261,7 +381,7 @@ BAD = {
         "tools/gendata.py --format sbu",
     ),
     "weights that are not there": (["--weights", "models/none.pt"], "tools/get_models.sh"),
-    "too few classes": (["--model_args", "num_class=3", "--label_names", os.devnull], "labels 0 to 3"),
+    "too few classes": (["--model_args", "num_class=3"], "labels 0 to 3"),
     "layout of another skeleton": (["--model_args", "graph_args=dict(layout='ntu-rgb+d')"], "the network cannot take"),
     "an empty batch": (["--batch_size", "0"], "'0' where a whole number of at least 1 belongs"),
     "no number": (["--num_epoch", "many"], "'many' where a whole number"),
@@ -419,7 +539,7 @@ def test_a_broken_file_met_in_the_middle_is_one_line(tmp_path, capsys, workers):
 def test_a_stream_is_chosen_for_both_feeders(small, tmp_path, capsys):
     bones = ["--stream", "bone", "--num_epoch", 1, "--train_feeder_args", "dimension=2,layout='openpose'"]
     assert run(small, tmp_path / "out", *bones) == 2
-    assert "need dimension" in capsys.readouterr().err  # the test feeder was not told
+    assert "needs dimension" in capsys.readouterr().err  # the test feeder was not told
     assert run(small, tmp_path / "out", *bones, "--test_feeder_args", "dimension=2,layout='openpose'") == 0
     assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["test_feeder_args"]["stream"] == "bone"
 

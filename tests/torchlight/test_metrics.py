@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as hnp
 from torchlight.metrics import (
     confusion_matrix,
     draw_confusion,
+    informative_top_k,
     mean_class_accuracy,
-    telling_top_k,
     top_k,
     write_confusion_csv,
     write_per_class_csv,
@@ -91,10 +91,10 @@ def test_more_places_than_classes_is_refused(k):
 
 
 def test_places_that_tell_nothing_are_left_out():
-    assert telling_top_k([1, 5], 60) == ([1, 5], None)
-    assert telling_top_k([1, 5], 5) == ([1], "Top5 left out: of 5 classes it is always 100%")
-    assert telling_top_k([1, 5, 10], 3) == ([1], "Top5, Top10 left out: of 3 classes it is always 100%")
-    assert telling_top_k([1], 1) == ([1], None)
+    assert informative_top_k([1, 5], 60) == ([1, 5], None)
+    assert informative_top_k([1, 5], 5) == ([1], "Top5 left out: of 5 classes it is always 100%")
+    assert informative_top_k([1, 5, 10], 3) == ([1], "Top5, Top10 left out: of 3 classes it is always 100%")
+    assert informative_top_k([1], 1) == ([1], None)
 
 
 @pytest.mark.parametrize(

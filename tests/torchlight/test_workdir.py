@@ -89,7 +89,7 @@ def test_lines_are_stamped_appended_and_printed(tmp_path, capsys):
 
 
 def test_note_is_not_printed(tmp_path, capsys):
-    WorkDir(tmp_path).note("only here")
+    WorkDir(tmp_path).log_to_file("only here")
     assert (tmp_path / "log.txt").read_text().endswith("] only here\n")
     assert capsys.readouterr().out == ""
 

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from processor.training.series import variants
+from processor.training.series import expand_runs
 from torchlight.errors import UsageError
 
 
@@ -15,20 +15,20 @@ def series(**changes) -> Namespace:
 
 
 def test_one_run_alone_keeps_its_work_folder():
-    (only,) = variants(series())
+    (only,) = expand_runs(series())
     assert (only.work_dir, only.seed, only.paths) == ("out", 0, ["a"])
 
 
 def test_every_fold_and_seed_is_a_run_with_its_own_paths():
     args = {"data_path": "fold{fold}/data.npy", "window_size": 8}
-    runs = variants(series(fold=[2, 5], repeat=2, seed=3, paths=["{seed}/x"], args=args))
+    runs = expand_runs(series(fold=[2, 5], repeat=2, seed=3, paths=["{seed}/x"], args=args))
     assert [each.work_dir for each in runs] == [f"out/fold{fold}/seed{seed}" for fold in (2, 5) for seed in (3, 4)]
     assert [each.paths for each in runs] == [["3/x"], ["4/x"]] * 2
     assert [each.args["data_path"] for each in runs] == ["fold2/data.npy"] * 2 + ["fold5/data.npy"] * 2
     assert args["data_path"] == "fold{fold}/data.npy"
     assert [each.seed for each in runs] == [3, 4, 3, 4]
     for each in runs:  # whose saved config is run again
-        assert variants(each) == [each]
+        assert expand_runs(each) == [each]
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_every_fold_and_seed_is_a_run_with_its_own_paths():
 )
 def test_runs_that_would_be_the_same_are_refused(changes, words):
     with pytest.raises(UsageError, match=words.replace("{", r"\{")):
-        variants(series(**changes))
+        expand_runs(series(**changes))
 
 
 def test_a_training_draws_from_its_seed_and_a_test_of_each_is_a_run():
-    assert len(variants(series(repeat=3))) == 3
-    assert len(variants(series(repeat=3, phase="test", paths=["seed{seed}/w.pt"]))) == 3
+    assert len(expand_runs(series(repeat=3))) == 3
+    assert len(expand_runs(series(repeat=3, phase="test", paths=["seed{seed}/w.pt"]))) == 3
