@@ -34,7 +34,6 @@ class DatasetInfo:
         dimension: 2 (channels x, y, score) or 3 (x, y, z).
         fps: frames per second.
         label_names: class names in the order of the labels.
-        frame_size: width and height in pixels, the same for all clips.
         num_person: M of a sample.
     """
 
@@ -42,7 +41,6 @@ class DatasetInfo:
     dimension: int | None = None
     fps: float | None = None
     label_names: tuple[str, ...] | None = None
-    frame_size: tuple[int, int] | None = None
     num_person: int | None = None
 
     @property
@@ -95,7 +93,6 @@ _CHECKS = {  # key: (is the value valid?, what belongs there)
     "layout": (lambda v: isinstance(v, str | dict), "the name of a layout, or a layout"),
     "dimension": (lambda v: v in (2, 3) and not isinstance(v, bool), "2 (x, y, score) or 3 (x, y, z)"),
     "fps": (lambda v: _is_number(v, (int, float)), "frames per second"),
-    "frame_size": (lambda v: _is_list(v, int) and len(v) == 2 and all(map(_is_number, v)), "[width, height]"),
     "num_person": (_is_number, "a number of persons"),
     "label_names": (lambda v: _is_list(v, str), "a list of class names"),
 }

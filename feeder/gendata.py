@@ -1,4 +1,4 @@
-"""From clips on disk to one packed part: many workers read, one process writes, in order and in little memory."""
+"""Packing: from clips on disk to the packed parts. Many workers read, one process writes, in order and in little memory."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from feeder.packed import PackedWriter
+from feeder.packed_writer import PackedWriter
 from feeder.readers.clip import Clip, Listing
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError
 from torchlight.machine import keep_freed_memory
 
 CHUNK = 8  # clips a worker takes at once
-AHEAD = 4  # chunks per worker that may wait to be written
-ALONE = 512  # with fewer clips, one process is done before others have started
+QUEUED = 4  # chunks per worker that may wait to be written
+MIN_PARALLEL = 512  # with fewer clips, one process is done before others have started
 SHOWN = 20  # names of one kind that a summary spells out
 
 Read = Callable[[Path], SkeletonSequence]
@@ -60,7 +60,7 @@ def pack(
     """
     keep_freed_memory()
     started = time.perf_counter()
-    job = _fingerprint(_spell(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
+    job = _fingerprint(_reader_name(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
     with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job) as writer:
         before = writer.done
         bar = tqdm(total=len(clips), initial=before, desc=part, unit="clip", disable=None)
@@ -90,22 +90,22 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
 
     slow: a clip takes seconds, so that workers pay from the second clip on, one clip at a time.
     """
-    chunk, alone = (1, 2) if slow else (CHUNK, ALONE)
+    chunk, fewest = (1, 2) if slow else (CHUNK, MIN_PARALLEL)
     chunks = [clips[i : i + chunk] for i in range(0, len(clips), chunk)]
-    if num_worker <= 1 or len(clips) < alone:
+    if num_worker <= 1 or len(clips) < fewest:
         for clip in clips:
             yield from _read_chunk(read, [clip])
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(num_worker, len(chunks)), context, _stand_by)
-    waiting: deque = deque()
+    pool = ProcessPoolExecutor(min(num_worker, len(chunks)), context, _init_worker)
+    queued: deque = deque()
     try:
         for chunk in chunks:
-            waiting.append(pool.submit(_read_chunk, read, chunk))
-            if len(waiting) >= AHEAD * num_worker:
-                yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+            queued.append(pool.submit(_read_chunk, read, chunk))
+            if len(queued) >= QUEUED * num_worker:
+                yield from queued.popleft().result()
+        while queued:
+            yield from queued.popleft().result()
     except BrokenProcessPool:
         raise OSError(
             "a worker died (out of memory?); the same command, with a smaller --num_worker, goes on"
@@ -114,17 +114,8 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def write_label_names(out_folder: str | Path, names: list[str]) -> None:
-    """label_names.txt: the class names, one a line, in the order of the labels."""
-    folder = Path(out_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / "label_names.txt.part"
-    part.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
-    part.replace(folder / "label_names.txt")
-
-
-def _stand_by() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when the parent ends, however that happens."""
+def _init_worker() -> None:
+    """In a worker: Ctrl-C is the parent's; the worker ends when the parent ends, however that happens."""
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
@@ -141,10 +132,14 @@ def _read_chunk(read: Read, clips: list[Clip]) -> list[SkeletonSequence | str]:
     return results
 
 
-def _spell(read: Read) -> list:
-    """What a reader is called and with which options."""
+def _reader_name(read: Read) -> list:
+    """The name of a reader and its options."""
     if isinstance(read, partial):
-        return [*_spell(read.func), [str(x) for x in read.args], {k: str(v) for k, v in sorted(read.keywords.items())}]
+        return [
+            *_reader_name(read.func),
+            [str(x) for x in read.args],
+            {k: str(v) for k, v in sorted(read.keywords.items())},
+        ]
     return [read.__module__, read.__qualname__]
 
 

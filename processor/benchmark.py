@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from feeder.dataset import DatasetInfo, read_info
 from feeder.feeder import Feeder
-from feeder.packed import write_packed
+from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
 from processor.protocols import build_network, inference_form

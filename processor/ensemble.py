@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from feeder.packed import load_pickle, read_label
+from feeder.packed import read_label
+from feeder.pickles import load_pickle
 from processor.training.series import expand_runs, summarise
 from torchlight import metrics
 from torchlight.config import load_config

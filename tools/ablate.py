@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
-from feeder.packed import load_pickle, read_label, recipe
+from feeder.packed import read_label, recipe
+from feeder.pickles import load_pickle
 from feeder.streams import STREAMS
 from tools.command import run
 from torchlight.config import load_config

@@ -9,7 +9,8 @@ from torchlight.command import run_command
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call main() and exit with its status."""
+    """Call main(); where it fails, exit with the status of its error."""
     show_traceback = "--traceback" in sys.argv
     sys.argv = [word for word in sys.argv if word != "--traceback"]
-    sys.exit(run_command(main, show_traceback))
+    if status := run_command(main, show_traceback):
+        sys.exit(status)

@@ -3,10 +3,10 @@
 python tools/convert_weights.py j.pth models/st_gcn_pp.ntu-xsub.pt
 python tools/convert_weights.py --to pyskl models/mine.pt mine.pth
 
-Beside the weights comes a .yaml of the same name: `model` and `model_args` that fit them, for a config file. The graph
-is the file's own, for PYSKL's NTU skeleton has other bones at the hands than the layout of the same name here. Two
-things no weight tells: the layout, guessed from the number of joints, and the stride of a block, taken to be 2 where
-the block has a residual projection (block 0 has stride 1), as in every published configuration.
+Beside the weights comes a .yaml of the same name: `model` and `model_args` that fit them. The graph is the file's own, for
+PYSKL's NTU skeleton has other bones at the hands than the layout of the same name here. Two things are not in the weights:
+the layout, known by the number of joints or said by --layout; and the stride of a block, taken to be 2 where the block has
+a residual projection (block 0 has stride 1), as in every published configuration.
 
 Clips as PYSKL feeds them are (N, M, T, V, C), here (N, C, T, V, M); coordinates must be normalised as in training.
 """
@@ -29,13 +29,14 @@ import torch
 import yaml
 from torch import Tensor
 
+from feeder.skeleton import known_layouts, load_skeleton
 from net import st_gcn, st_gcn_pp
 from tools.command import run
 from torchlight.checkpoint import read_weights
-from torchlight.errors import DataError, UsageError
+from torchlight.errors import DataError
 from torchlight.files import atomic_write
 
-LAYOUTS = {13: "penn-action", 15: "sbu", 17: "coco", 18: "openpose", 20: "nw-ucla", 25: "ntu-rgb+d"}  # by joints
+PREFERRED = ("ntu-rgb+d",)  # where several layouts have as many joints
 
 # our name of a module or parameter, PYSKL's; {i} a block, {k} a branch
 ST_GCN = (
@@ -91,14 +92,12 @@ def main() -> None:
     p.add_argument("checkpoint", type=Path, metavar="IN", help="file of torch.save: weights, or a dict that holds them")
     p.add_argument("out", type=Path, metavar="OUT", help="file to write; with --to here also OUT.yaml")
     p.add_argument("--to", choices=("here", "pyskl", "mmaction2"), default="here", help="whose names (default: here)")
+    p.add_argument("--layout", help="the skeleton, a name or a YAML file (default: known by the number of joints)")
     arg = p.parse_args()
     settings = arg.out.parent / f"{arg.out.stem}.yaml"
     if arg.checkpoint.resolve() in (arg.out.resolve(), settings.resolve()) or arg.out == settings:
         raise DataError(f"{arg.out}: choose a name that is neither IN's nor that of a .yaml")
-    try:
-        weights = read_weights(arg.checkpoint)
-    except UsageError as error:
-        raise DataError(str(error)) from None
+    weights = read_weights(arg.checkpoint)
 
     if arg.to != "here":
         network, weights = to_pyskl(weights, arg.checkpoint)
@@ -109,14 +108,21 @@ def main() -> None:
         return
 
     network, weights, model_args = from_pyskl(weights, arg.checkpoint)
+    joints = weights["data_bn.weight"].numel() // model_args["in_channels"]
+    if arg.layout:
+        skeleton = load_skeleton(arg.layout)
+        if skeleton.num_joint != joints:
+            raise DataError(f"--layout {arg.layout} has {skeleton.num_joint} joints, the network has {joints}")
+        model_args["graph_args"]["layout"] = arg.layout
     text = yaml.safe_dump({"model": network.model, "model_args": model_args}, sort_keys=False, default_flow_style=None)
     write(arg.out, weights)
     with atomic_write(settings, "w") as file:
         file.write(f"# fits {arg.out.name}\n{text}")
     print(text, end="")
     if "layout" not in model_args["graph_args"]:
-        joints = weights["data_bn.weight"].numel() // model_args["in_channels"]
-        print(f"no layout is known for {joints} joints: fill in model_args.graph_args.layout in {settings}")
+        print(f"no layout is known for {joints} joints: give it with --layout, or fill it in in {settings}")
+    elif not arg.layout and len(several := layouts_of(joints)) > 1:
+        print(f"{joints} joints: taken for {several[0]}; --layout says it if it is {' or '.join(several[1:])}")
     print(f"{arg.out}: {len(weights)} weights; {settings}: model and model_args")
 
 
@@ -235,7 +241,7 @@ def describe(network: Network, weights: Weights, source: object) -> dict:
             f"{source}: not {network.model}: a weight of block 0 or of the head has another shape"
         ) from None
 
-    graph_args = {"layout": LAYOUTS[joints]} if joints in LAYOUTS else {}
+    graph_args = {"layout": known[0]} if (known := layouts_of(joints)) else {}
     graph_args |= graph_of(subsets)
     model_args = {"in_channels": in_channels, "num_class": num_class, "graph_args": graph_args}
     if not plus:
@@ -246,6 +252,12 @@ def describe(network: Network, weights: Weights, source: object) -> dict:
         model_args["blocks"] = blocks
     check(network, weights, model_args, joints, source)
     return model_args
+
+
+def layouts_of(joints: int) -> list[str]:
+    """The layouts of resource/skeleton with so many joints, the usual one first."""
+    names = [name for name in known_layouts() if load_skeleton(name).num_joint == joints]
+    return sorted(names, key=lambda name: name not in PREFERRED)
 
 
 def graph_of(subsets: int) -> dict:

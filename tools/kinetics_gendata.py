@@ -15,7 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from feeder.gendata import pack_parts, show_left_out, write_label_names
+from feeder.gendata import pack_parts, show_left_out
+from feeder.packed_writer import write_label_names
 from feeder.readers import kinetics
 from tools.command import run
 from torchlight.errors import DataError

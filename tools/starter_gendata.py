@@ -16,8 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from feeder.gendata import write_label_names
-from feeder.packed import write_packed
+from feeder.packed_writer import write_label_names, write_packed
 from feeder.synthetic.starter import LABEL_NAMES, clips
 from tools.command import run
 from torchlight.errors import DataError

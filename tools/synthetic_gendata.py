@@ -1,4 +1,4 @@
-"""Make the synthetic data set: ten actions performed by bodies that never were (feeder/synthetic.py). Takes seconds.
+"""Make the synthetic data set: ten actions of synthetic bodies (feeder/synthetic/). Takes seconds.
 
 python tools/synthetic_gendata.py --out_folder data/synthetic
 """
@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from feeder.packed import write_packed
+from feeder.packed_writer import write_label_names, write_packed
 from feeder.synthetic.clips import LABEL_NAMES, SUBJECTS, clips
 from tools.command import run
 from torchlight.errors import DataError
@@ -36,7 +36,7 @@ def main() -> None:
     for part, number in numbers.items():
         sequences = tqdm(clips(part, number, arg.seed), part, number, unit="clip", leave=False)
         write_packed(out, part, sequences, num_sample=number, num_frame=arg.num_frame, num_person=1)
-    (out / "label_names.txt").write_text("".join(f"{name}\n" for name in LABEL_NAMES), encoding="utf-8")
+    write_label_names(out, list(LABEL_NAMES))
     parts = ", ".join(f"{part} {numbers[part]} clips by {len(SUBJECTS[part])} subjects" for part in numbers)
     print(f"{out}: {len(LABEL_NAMES)} actions; {parts}")
 

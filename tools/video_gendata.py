@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from feeder.gendata import pack_parts, read_all, show_left_out, write_label_names
+from feeder.gendata import pack_parts, read_all, show_left_out
+from feeder.packed_writer import write_label_names
 from feeder.readers import video
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton

@@ -10,7 +10,10 @@ several clips: `vid` is the files vid_*, never those of vid2_*. A Kinetics-skele
 from __future__ import annotations
 
 import re
+from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import numpy as np
 import orjson
 
 from feeder.readers import labelled
-from feeder.readers.clip import Listing
+from feeder.readers.clip import Clip, Listing, Parts
 from feeder.readers.kinetics import place, read_everybody
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
@@ -27,6 +30,11 @@ from torchlight.errors import DataError
 
 FILE = re.compile(r"(?P<clip>.*?)_?(?P<number>[0-9]+)_keypoints\.json")
 LAYOUTS = {18 * 3: "openpose", 25 * 3: "body_25"}  # by the numbers of a person
+NUM_PERSON = 2
+OPTIONS = {
+    "--frame_size": {"metavar": "WIDTHxHEIGHT", "help": "of the videos, where coordinates are pixels, e.g. 1920x1080"},
+    "--layout": {"help": "joints to make of those in the files, a name or a YAML file (default: openpose)"},
+}
 MAX_FRAME = 10_000_000  # four days of video; beyond it a number is not that of a frame
 
 
@@ -113,6 +121,24 @@ def list_clips(data_path: str | Path, part: str, holdout: bool = False) -> Listi
 
 
 label_names = labelled.label_names
+
+
+def reader(arg: Namespace) -> Callable[[Path], SkeletonSequence]:
+    size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", arg.frame_size or "1x1")
+    if size is None:
+        raise DataError(f"--frame_size is {arg.frame_size!r}; WIDTHxHEIGHT in pixels is needed, like 1920x1080")
+    frame_size = (int(size[1]), int(size[2])) if arg.frame_size else None
+    layout = arg.layout or "openpose"
+    load_skeleton(layout)  # raises a LayoutError if it is unknown
+    return partial(read, frame_size=frame_size, layout=layout, num_person=arg.num_person)
+
+
+def list_parts(arg: Namespace, out_folder: Path) -> Parts:
+    return [(out_folder, part, list_clips(arg.data_path, part, arg.holdout)) for part in ("train", "val")]
+
+
+def all_clips(arg: Namespace) -> list[Clip]:
+    return [clip for part in ("train", "val") for clip in list_clips(arg.data_path, part).clips]
 
 
 def _is_clip(path: Path) -> bool:

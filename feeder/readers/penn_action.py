@@ -9,17 +9,21 @@ neighbouring numbers often come from one video, so a block at the end leaks less
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.io import loadmat
 
-from feeder.readers.clip import Clip, Listing
+from feeder.readers.clip import Clip, Listing, Parts
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError
 
-NUM_JOINT = 13
+NUM_JOINT, NUM_PERSON = 13, 1
+OPTIONS: dict[str, dict[str, Any]] = {}
 ACTIONS = [
     "baseball_pitch",
     "baseball_swing",
@@ -70,6 +74,18 @@ def list_clips(data_path: str | Path, part: str, holdout: bool = False) -> Listi
         held_out = len(of_class) - len(of_class) // 5
         clips += of_class[:held_out] if part == "train" else of_class[held_out:]
     return Listing(sorted(clips, key=lambda clip: clip.name), list(left_out))
+
+
+def reader(arg: Namespace) -> Callable[[Path], SkeletonSequence]:
+    return read
+
+
+def list_parts(arg: Namespace, out_folder: Path) -> Parts:
+    return [(out_folder, part, list_clips(arg.data_path, part, arg.holdout)) for part in ("train", "val")]
+
+
+def all_clips(arg: Namespace) -> list[Clip]:
+    return [clip for part in ("train", "val") for clip in list_clips(arg.data_path, part).clips]
 
 
 def label_names(data_path: str | Path | None = None) -> list[str]:

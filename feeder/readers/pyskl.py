@@ -12,17 +12,21 @@ read by one process; the path of clip i is <pickle>/<i>.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from argparse import Namespace
+from collections.abc import Callable
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
-from feeder.packed import load_pickle
-from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
+from feeder.pickles import load_pickle
+from feeder.readers.clip import RESOURCE, Clip, Listing, Parts, read_lines
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
 from torchlight.errors import DataError
 
+NUM_PERSON = 2
+OPTIONS = {"--layout": {"help": "joints to make of those in the file, a name or a YAML file (default: as they are)"}}
 LAYOUTS = {(25, 3): "ntu-rgb+d", (17, 2): "coco", (18, 2): "openpose", (20, 3): "nw-ucla"}  # by joints, coordinates
 NTU = re.compile(r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}")
 PLAIN_NAME = re.compile(r"[\w+-][\w.+-]*")  # a split names files
@@ -87,6 +91,25 @@ def places(data_path: str | Path) -> list[tuple[str, str, str]]:
                 part = "val"
         found.append((name, family, part))
     return found
+
+
+def reader(arg: Namespace) -> Callable[[Path], SkeletonSequence]:
+    if arg.layout is not None:
+        load_skeleton(arg.layout)  # raises a LayoutError if it is unknown
+    return partial(read, layout=arg.layout)
+
+
+def list_parts(arg: Namespace, out_folder: Path) -> Parts:
+    if arg.holdout:
+        raise DataError("--holdout is not for pyskl; the file has its own splits, to which others can be added")
+    return [
+        (out_folder / family, part, list_clips(arg.data_path, split)) for split, family, part in places(arg.data_path)
+    ]
+
+
+def all_clips(arg: Namespace) -> list[Clip]:
+    clips = (clip for split in splits(arg.data_path) for clip in list_clips(arg.data_path, split).clips)
+    return list(dict.fromkeys(clips))
 
 
 def label_names(data_path: str | Path) -> list[str]:

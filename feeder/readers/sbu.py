@@ -14,15 +14,18 @@ are the test ("val"). With holdout, for choosing anything honestly, they are not
 from __future__ import annotations
 
 import re
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from feeder.readers.clip import Clip, Listing
+from feeder.readers.clip import Clip, Listing, Parts
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError
 
-NUM_JOINT = 15
+NUM_JOINT, NUM_PERSON = 15, 2
+OPTIONS = {"--fold": {"type": int, "help": "one fold, 1 to 5, written to --out_folder itself (default: all)"}}
 FPS = 15.0
 ACTIONS = [
     "approaching",
@@ -88,6 +91,24 @@ def list_clips(data_path: str | Path, part: str, fold: int = 1, holdout: bool = 
         if (place[1] not in (held_out if holdout else test)) == (part == "train"):
             clips.append(Clip(file, place.group().replace("/", "_"), int(place[2]) - 1))
     return Listing(sorted(clips, key=lambda clip: clip.name), left_out)
+
+
+def reader(arg: Namespace) -> Callable[[Path], SkeletonSequence]:
+    return read
+
+
+def list_parts(arg: Namespace, out_folder: Path) -> Parts:
+    folds = {out_folder / f"fold{k}": k for k in range(1, len(FOLDS) + 1)}
+    folds = folds if arg.fold is None else {out_folder: arg.fold}
+    return [
+        (folder, part, list_clips(arg.data_path, part, fold, arg.holdout))
+        for folder, fold in folds.items()
+        for part in ("train", "val")
+    ]
+
+
+def all_clips(arg: Namespace) -> list[Clip]:
+    return [clip for part in ("train", "val") for clip in list_clips(arg.data_path, part).clips]
 
 
 def label_names(data_path: str | Path | None = None) -> list[str]:

@@ -20,7 +20,6 @@ def test_without_a_file_nothing_is_known(tmp_path):
         fps=st.none() | st.floats(0.1, 1000),
         label_names=st.none()
         | st.lists(st.text(st.characters(categories=["L", "Nd"]), min_size=1), min_size=1).map(tuple),
-        frame_size=st.none() | st.tuples(st.integers(1, 10**5), st.integers(1, 10**5)),
         num_person=st.none() | st.integers(1, 20),
     )
 )
@@ -42,7 +41,6 @@ def test_a_layout_of_ones_own_travels_whole(tmp_path):
         ({"dimension": 4}, "dimension: 4 where 2"),
         ({"dimension": True}, "dimension: True where 2"),
         ({"fps": "fast"}, "fps: 'fast' where frames per second"),
-        ({"frame_size": [1, 0]}, "where .width, height. belongs"),
         ({"label_names": "run"}, "label_names: 'run' where a list"),
         ({"label_names": [1, 2]}, "label_names: .1, 2. where a list"),
         ({"num_person": -1}, "num_person: -1 where"),

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from feeder import gendata
-from feeder.gendata import longest, pack, pack_parts, read_all, show_left_out, write_label_names
+from feeder.gendata import longest, pack, pack_parts, read_all, show_left_out
 from feeder.packed import read_packed
+from feeder.packed_writer import write_label_names
 from feeder.readers.clip import Clip, Listing
 from torchlight.errors import DataError
 
@@ -77,7 +78,7 @@ def is_running(pid):
 def test_one_worker_many_workers_and_kill_9_give_the_same_bytes(tmp_path, start):
     lines = {n: start(f"with{n}", n).communicate(timeout=60)[0].splitlines() for n in (1, 3)}
     whole = content(tmp_path / "with1")
-    assert sorted(whole) == ["train_data.npy", "train_label.pkl"]
+    assert sorted(whole) == ["dataset.yaml", "train_data.npy", "train_label.pkl"]
     assert content(tmp_path / "with3") == whole
     assert lines[1][1:] == lines[3][1:]
     assert len(lines[1]) == 1 + 2 + 6  # the file, what was cut, what was skipped and six names

@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feeder import packed
-from feeder.packed import HEADER, PackedWriter, load_pickle, npy_header, read_packed, write_packed
+from feeder import packed_writer
+from feeder.dataset import read_info
+from feeder.packed import HEADER, read_packed
+from feeder.packed_writer import PackedWriter, npy_header, write_packed
+from feeder.pickles import load_pickle
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError
 
@@ -44,7 +47,7 @@ def test_what_is_written_is_read_back(tmp_path):
         assert got.sample_name == [f"clip{i}" for i in range(7)]
         assert got.label == [0, 1, 2, 0, 1, 2, 0]
         np.testing.assert_array_equal(got.frame_size, [[320, 240]] * 7)
-    assert sorted(content(tmp_path)) == ["train_data.npy", "train_frame_size.npy", "train_label.pkl"]
+    assert sorted(content(tmp_path)) == ["dataset.yaml", "train_data.npy", "train_frame_size.npy", "train_label.pkl"]
 
 
 def test_numpy_and_pickle_alone_can_read_it(tmp_path):
@@ -151,9 +154,26 @@ def test_no_clip_at_all_writes_nothing(tmp_path):
     assert content(tmp_path) == {}
 
 
+def test_clips_of_two_layouts_do_not_go_into_one_part(tmp_path):
+    first, other = clips(2)
+    other.layout = "coco"
+    with pytest.raises(DataError, match=r"layout is coco, earlier clips have \w+"):
+        write_packed(tmp_path, "train", [first, other], 2, 6, 2)
+
+
+def test_frame_rates_that_differ_are_not_one(tmp_path):
+    first, other = clips(2)
+    first.fps, other.fps = 30.0, 25.0
+    write_packed(tmp_path, "train", [first, other], 2, 6, 2)
+    assert read_info(tmp_path).fps is None
+    other.fps = 30.0
+    write_packed(tmp_path, "train", [first, other], 2, 6, 2)
+    assert read_info(tmp_path).fps == 30.0
+
+
 def test_a_disk_too_small_is_seen_before_the_first_row(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: usage(10, 9, 1))
+    monkeypatch.setattr(packed_writer.shutil, "disk_usage", lambda _: usage(10, 9, 1))
     with pytest.raises(OSError, match=r"needs 0\.0 GiB") as error:
         write(tmp_path)
     assert error.value.errno == errno.ENOSPC

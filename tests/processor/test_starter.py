@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feeder.packed import write_packed
+from feeder.packed_writer import write_packed
 from feeder.readers import penn_action
 from main import main
 from processor.recognizer import Recognizer

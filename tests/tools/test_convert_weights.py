@@ -165,7 +165,7 @@ def test_unknown_number_of_joints_is_to_be_filled_in(tmp_path, converted):
     network, weights = st_gcn_pp_of_pyskl(str(layout))
     torch.save(weights, tmp_path / "in.pth")
     said = converted(tmp_path / "in.pth", tmp_path / "out.pt")
-    assert "no layout is known for 2 joints: fill in model_args.graph_args.layout" in said
+    assert "no layout is known for 2 joints: give it with --layout, or fill it in" in said
     settings = yaml.safe_load((tmp_path / "out.yaml").read_text(encoding="utf-8"))
     assert settings["model_args"]["graph_args"] == {"strategy": "spatial"}
     settings["model_args"]["graph_args"]["layout"] = str(layout)
@@ -173,6 +173,19 @@ def test_unknown_number_of_joints_is_to_be_filled_in(tmp_path, converted):
     x = clip(C=2, V=2)
     with torch.no_grad():
         assert_close(load(tmp_path)(x), network(x.permute(0, 4, 2, 3, 1)), 1e-4)
+
+
+def test_a_layout_can_be_said_and_must_fit(tmp_path, converted, refused):
+    _, weights = st_gcn_pp_of_pyskl("mediapipe-hand")
+    torch.save(weights, tmp_path / "in.pth")
+    assert "layout: mediapipe-hand" in converted(tmp_path / "in.pth", tmp_path / "out.pt")  # the only one of 21 joints
+    own = tmp_path / "own.yaml"
+    own.write_text(
+        (TOOL.parents[1] / "resource/skeleton/mediapipe-hand.yaml").read_text().replace("name: ", "name: my-")
+    )
+    assert f"layout: {own}" in converted("--layout", own, tmp_path / "in.pth", tmp_path / "out.pt")
+    line = refused("--layout", "coco", tmp_path / "in.pth", tmp_path / "other.pt")
+    assert "--layout coco has 17 joints, the network has 21" in line
 
 
 def test_st_gcn_whose_blocks_have_different_graphs_is_refused(tmp_path, refused):

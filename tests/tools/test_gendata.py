@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from feeder.dataset import read_info
 from feeder.packed import read_packed
 from feeder.readers import nw_ucla, sbu
 
@@ -43,6 +44,9 @@ def test_penn_action(tmp_path):
     np.testing.assert_allclose(train.data[0, :, 0, 0, 0], [0, -0.1, 1], atol=1e-6)
     assert not train.data[0, :, 21:].any()
     assert "1 (0013.mat)" in done.stdout
+    info = read_info(tmp_path / "data/penn-action")
+    assert (info.layout, info.dimension, info.fps, info.num_person) == ("penn-action", 2, None, 1)
+    assert info.label_names == tuple((tmp_path / "data/penn-action/label_names.txt").read_text().splitlines())
     args = ["--format", "penn-action", "--data_path", "raw", "--out_folder", "held", "--holdout"]
     assert tool(tmp_path, *args).returncode == 0
     train, val = (packed(tmp_path / "held", part) for part in ("train", "val"))
@@ -62,11 +66,13 @@ def test_nw_ucla(real_data, tmp_path):
         np.testing.assert_array_equal(val.data[i], nw_ucla.read(clips[i].path).array(60, 1))
     assert "cut to 60 frames" in done.stdout
     assert (tmp_path / "out/label_names.txt").read_text().splitlines() == nw_ucla.label_names()
-    done = tool(tmp_path, *args[:-3], "views", "--train_view", 1, "--test_view", 2, "--mend_labels")
+    done = tool(tmp_path, *args[:-3], "views", "--train_view", 1, "--test_view", 2, "--fix_labels")
     assert done.returncode == 0, done.stderr
     train, val = (packed(tmp_path / "views", part) for part in ("train", "val"))
     assert ({name[-1] for name in train.sample_name}, {name[-1] for name in val.sample_name}) == ({"1"}, {"2"})
     assert val.label[val.sample_name.index("a05_s04_e00_v02")] == nw_ucla.LABEL[6]
+    done = tool(tmp_path, *args[:-3], "former", "--train_view", 1, "--test_view", 2, "--mend_labels")  # the former name
+    assert packed(tmp_path / "former", "val").label == val.label
 
 
 def test_sbu_folds(real_data, tmp_path):
@@ -80,6 +86,9 @@ def test_sbu_folds(real_data, tmp_path):
         assert len(train.data) + len(val.data) == 282
         assert not set(train.sample_name) & set(val.sample_name)
         tested += val.sample_name
+        info = read_info(tmp_path / f"data/sbu/fold{fold}")
+        assert (info.layout, info.dimension, info.fps, info.num_person) == ("sbu", 3, 15.0, 2)
+        assert info.label_names == tuple(sbu.label_names())
         assert (tmp_path / f"data/sbu/fold{fold}/label_names.txt").read_text().splitlines() == sbu.label_names()
     assert len(set(tested)) == 282
     done = tool(tmp_path, "--format", "sbu", "--data_path", folder, "--fold", 2, "--out_folder", "two", "--holdout")
@@ -113,6 +122,12 @@ def test_openpose(tmp_path):
     done = tool(tmp_path, *args, *more)
     assert done.returncode == 0, done.stderr
     assert packed(tmp_path / "o", "val").data.shape == (1, 3, 8, 13, 1)
+    own = (ROOT / "resource/skeleton/penn-action.yaml").read_text().replace("name: penn-action", "name: own")
+    (tmp_path / "own.yaml").write_text(own)
+    done = tool(tmp_path, *args, "--frame_size", "100x200", "--layout", "own.yaml", "--out_folder", "own")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "own.yaml").unlink()
+    assert read_info(tmp_path / "own").skeleton.name == "own"
     done = tool(tmp_path, *args, "--out_folder", "pixels", "--num_frame", 8)
     assert done.returncode == 2
     assert "coordinates are pixels, so the size of the frame must be given (--frame_size)" in done.stdout
@@ -154,7 +169,7 @@ def test_pyskl(tmp_path):
         (["--format", "sbu", "--data_path", "."], "not one clip could be read"),
         (["--format", "sbu", "--data_path", ".", "--fold", 6], "SBU has folds 1 to 5"),
         (["--format", "nw-ucla", "--data_path", ".", "--fold", 1], "--fold is for sbu"),
-        (["--format", "sbu", "--data_path", ".", "--mend_labels"], "--mend_labels are for nw-ucla, not for sbu"),
+        (["--format", "sbu", "--data_path", ".", "--fix_labels"], "--fix_labels is for nw-ucla, not for sbu"),
         (["--format", "nw-ucla", "--data_path", ".", "--test_view", 1], "view 1 is among --train_view and --test_view"),
         (["--format", "nw-ucla", "--data_path", ".", "--num_frame", 0], "must be 1 or more"),
     ],

@@ -80,13 +80,13 @@ def test_views_can_be_chosen(tmp_path):
         assert [clip.name for clip in nw_ucla.list_clips(tmp_path, part, views=([1], [2])).clips] == [name]
 
 
-def test_mended_labels_are_what_the_clips_show(real_data):
+def test_fixed_labels_are_what_the_clips_show(real_data):
     folder = real_data / "nw_ucla"
-    named, mended = (nw_ucla.list_clips(folder, "train", mended=mended).clips for mended in (False, True))
-    changed = [after for before, after in zip(named, mended, strict=True) if before.label != after.label]
+    named, fixed = (nw_ucla.list_clips(folder, "train", fix_labels=fix).clips for fix in (False, True))
+    changed = [after for before, after in zip(named, fixed, strict=True) if before.label != after.label]
     assert len(changed) == 24
     assert all(clip.name.endswith("_v02") for clip in changed)
-    assert nw_ucla.list_clips(folder, "val", mended=True) == nw_ucla.list_clips(folder, "val")
+    assert nw_ucla.list_clips(folder, "val", fix_labels=True) == nw_ucla.list_clips(folder, "val")
     head = 3
     for clip in changed:
         if clip.label in (nw_ucla.LABEL[5], nw_ucla.LABEL[6]):  # sit down, stand up

@@ -90,7 +90,9 @@ def weights(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("live") / "w.pt"
     torch.save(Model(**ARGS).state_dict(), path)
-    write_sidecar(path, describe("net.st_gcn.Model", ARGS, None, ["run", "jump", "sit"], 1, skeleton=load_skeleton("openpose")))
+    write_sidecar(
+        path, describe("net.st_gcn.Model", ARGS, None, ["run", "jump", "sit"], 1, skeleton=load_skeleton("openpose"))
+    )
     return path
 
 

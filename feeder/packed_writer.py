@@ -1,0 +1,250 @@
+"""Write a packed data set (feeder/packed.py), clip by clip and so that a killed run can be continued.
+
+Writing streams: one row after the other to `{part}_data.npy.part`, and one line a clip to `{part}_data.npy.journal`.
+The real names appear only when everything is on disk. A run that was killed goes on where it stopped; the rows are
+written, not memory-mapped, because a full disk is then an error instead of a SIGBUS.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import struct
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from feeder.dataset import DatasetInfo, read_info, write_info
+from feeder.packed import HEADER
+from feeder.sequence import SkeletonSequence
+from feeder.skeleton import known_layouts, load_skeleton
+from torchlight.errors import DataError
+from torchlight.files import atomic_write
+
+
+def write_packed(
+    out_folder: str | Path,
+    part: str,
+    sequences: Iterable[SkeletonSequence],
+    num_sample: int,
+    num_frame: int,
+    num_person: int,
+) -> None:
+    """Pack sequences, at most num_sample of them, as they come; each is cut or zero-padded to num_frame and num_person."""
+    with PackedWriter(out_folder, part, num_sample, num_frame, num_person) as writer:
+        for sequence in sequences:
+            writer.add(sequence)
+    if not writer.name:
+        raise DataError(f"{out_folder}: there is no clip for the {part} part; nothing was written")
+
+
+class PackedWriter:
+    """Writes one part of a packed data set clip by clip.
+
+        with PackedWriter("data/own", "train", len(clips), 300, 2, job=fingerprint) as writer:
+            for clip in clips[writer.done:]:
+                writer.add(read(clip))      # or writer.skip(name, why)
+
+    Args:
+        num_sample: how many clips are to come, at most; only used to see beforehand whether the disk can hold them.
+        job: a string that says what is being made. An unfinished run with the same job is continued (`done` clips of
+            it are there already), any other is thrown away. None: never continue.
+
+    Leaving the block without an exception puts the files in place, if there was any clip at all. Raises DataError for
+    a sequence that does not fit, OSError where the disk does not.
+    """
+
+    def __init__(
+        self,
+        out_folder: str | Path,
+        part: str,
+        num_sample: int,
+        num_frame: int,
+        num_person: int,
+        job: str | None = None,
+    ) -> None:
+        self.folder, self.part, self.job = Path(out_folder), part, job
+        self.num_sample, self.num_frame, self.num_person = num_sample, num_frame, num_person
+        self.name: list[str] = []
+        self.label: list[int] = []
+        self.frame_size: list[tuple[int, int]] = []
+        self.skipped: list[tuple[str, str]] = []  # (name, why)
+        self.cut: list[str] = []  # names of clips longer than num_frame
+        self.empty: list[str] = []  # names of clips in which no joint is present
+        self.row_shape: tuple[int, ...] | None = None  # (C, T, V, M), known with the first sequence
+        self.layout: str | None = None  # so are these
+        self.dimension: int | None = None
+        self.fps: float | None = None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._partial = self.folder / f"{part}_data.npy.part"
+        self._journal_path = self.folder / f"{part}_data.npy.journal"
+        if not (job is not None and self._resume()):
+            self._data = self._partial.open("wb")
+            self._data.write(bytes(HEADER))
+            self._journal = self._journal_path.open("wb")
+            self._note("job", job)
+        self._seen = set(self.name)
+
+    @property
+    def done(self) -> int:
+        """Clips dealt with so far, packed or skipped, by this run and by the one it continues."""
+        return len(self.name) + len(self.skipped)
+
+    def add(self, sequence: SkeletonSequence) -> None:
+        """Append one clip."""
+        if sequence.name in self._seen:
+            raise DataError(f"{sequence.name}: two clips have this name; names must be unique within a part")
+        if sequence.label < 0:
+            raise DataError(f"{sequence.name}: has no label; a packed data set needs one for every clip")
+        row = sequence.array(self.num_frame, self.num_person)  # (C, T, V, M)
+        if self.row_shape is None:
+            self._start(row, sequence)
+        if sequence.layout != self.layout and self.layout is not None:
+            raise DataError(f"{sequence.name}: layout is {sequence.layout}, earlier clips have {self.layout}")
+        if self.fps is not None and sequence.fps != self.fps:
+            self._note("fps", None)  # not the same for all
+        if row.shape != self.row_shape:
+            raise DataError(f"{sequence.name}: shape (C, T, V, M) is {row.shape}, earlier clips have {self.row_shape}")
+        if not np.isfinite(row).all():
+            raise DataError(f"{sequence.name}: has values that are not finite; a missing joint must be zero")
+        size = sequence.frame_size or (0, 0)
+        cut, empty = sequence.keypoints.shape[1] > self.num_frame, not row.any()
+        _append(self._data, row.astype("<f4", copy=False).tobytes(), self._partial)
+        self._note("clip", sequence.name, int(sequence.label), int(size[0]), int(size[1]), cut, bool(empty))
+        self._seen.add(sequence.name)
+
+    def skip(self, name: str, why: str) -> None:
+        """Count a clip that could not be read."""
+        self._note("skip", name, why)
+
+    def __enter__(self) -> PackedWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self.name:
+                self._finish()
+        finally:
+            for file in (self._data, self._journal):
+                with suppress(OSError):
+                    file.close()
+            if self.job is None or not self.name:  # nothing that another run could continue
+                self._partial.unlink(missing_ok=True)
+                self._journal_path.unlink(missing_ok=True)
+
+    def _start(self, row: np.ndarray, sequence: SkeletonSequence) -> None:
+        """The first clip says how large a row is, so it is checked here whether the disk can hold all of them."""
+        need, free = self.num_sample * row.nbytes, shutil.disk_usage(self.folder).free
+        if need > free:
+            line = f"the {self.part} part needs {need / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
+            raise OSError(errno.ENOSPC, line, str(self.folder))
+        self._note("shape", *row.shape)
+        self._note("layout", sequence.layout, sequence.keypoints.shape[-1])
+        self._note("fps", sequence.fps)
+
+    def _note(self, *entry: object) -> None:
+        """One line in the journal, after the row itself: what the journal has, the data file has."""
+        _append(self._journal, json.dumps(entry).encode() + b"\n", self._journal_path)
+        self._take(entry)
+
+    def _take(self, entry: tuple | list) -> None:
+        kind, *rest = entry
+        if kind == "shape":
+            self.row_shape = tuple(rest)
+        elif kind == "layout":
+            self.layout, self.dimension = rest
+        elif kind == "fps":
+            (self.fps,) = rest
+        elif kind == "skip":
+            self.skipped.append((rest[0], rest[1]))
+        elif kind == "clip":
+            name, label, width, height, cut, empty = rest
+            self.name.append(name)
+            self.label.append(label)
+            self.frame_size.append((width, height))
+            self.cut += [name] * cut
+            self.empty += [name] * empty
+
+    def _resume(self) -> bool:
+        """Take over what an unfinished run with the same job left; False where there is none."""
+        try:
+            lines = self._journal_path.read_bytes().split(b"\n")[:-1]  # what follows the last newline was torn off
+            size = self._partial.stat().st_size
+            if not lines or json.loads(lines[0]) != ["job", self.job]:
+                return False
+        except (OSError, ValueError):
+            return False
+        keep, row_bytes = 0, 0
+        for line in lines:
+            try:
+                entry = json.loads(line)
+                if entry[0] == "clip" and size < HEADER + (len(self.name) + 1) * row_bytes:
+                    break
+                self._take(entry)
+            except (ValueError, TypeError, IndexError):
+                break
+            keep += len(line) + 1
+            row_bytes = 4 * int(np.prod(self.row_shape)) if self.row_shape else 0
+        os.truncate(self._journal_path, keep)
+        os.truncate(self._partial, HEADER + len(self.name) * row_bytes)
+        self._data, self._journal = self._partial.open("r+b"), self._journal_path.open("ab")
+        self._data.seek(0, os.SEEK_END)
+        return True
+
+    def _finish(self) -> None:
+        self._data.seek(0)
+        self._data.write(npy_header((len(self.name), *self.row_shape)))
+        self._data.flush()
+        os.fsync(self._data.fileno())
+        label_path, size_path = self.folder / f"{self.part}_label.pkl", self.folder / f"{self.part}_frame_size.npy"
+        label_part, size_part = label_path.with_suffix(".pkl.part"), size_path.with_suffix(".npy.part")
+        label_part.write_bytes(pickle.dumps((self.name, self.label), protocol=2))
+        sizes = np.array(self.frame_size, np.float32)  # (N, 2)
+        if sizes.any():
+            with size_part.open("wb") as file:
+                np.save(file, sizes)
+        size_path.unlink(missing_ok=True)  # one of an earlier data set would be wrong now
+        if sizes.any():
+            size_part.replace(size_path)
+        label_part.replace(label_path)
+        write_info(self.folder, self._info())
+        self._partial.replace(self.folder / f"{self.part}_data.npy")
+        self._journal_path.unlink()
+
+    def _info(self) -> DatasetInfo:
+        """What the clips say of the data set; a layout that is not one of resource/skeleton is written down whole."""
+        layout = self.layout
+        if layout is not None and layout not in known_layouts():
+            layout = load_skeleton(layout).description
+        return DatasetInfo(layout, self.dimension, self.fps, None, self.num_person)
+
+
+def write_label_names(out_folder: str | Path, names: list[str]) -> None:
+    """The class names in the order of the labels: label_names.txt, one a line, and in dataset.yaml where there is one."""
+    folder = Path(out_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "label_names.txt", "w") as file:
+        file.write("".join(f"{name}\n" for name in names))
+    if info := read_info(folder):
+        write_info(folder, replace(info, label_names=tuple(names)))
+
+
+def _append(file: BinaryIO, content: bytes, path: Path) -> None:
+    try:
+        file.write(content)
+        file.flush()
+    except OSError as error:  # the system's message does not say which file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """The header of a .npy file (format 1.0) of float32 in C order, always HEADER bytes long."""
+    fields = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape!r}, }}".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", HEADER - 10) + fields.ljust(HEADER - 11) + b"\n"

@@ -1,0 +1,56 @@
+"""Pickles that hold nothing but plain data: containers, numbers, text and numpy arrays. Nothing else is ever unpickled."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from torchlight.errors import DataError
+
+
+class PlainUnpickler(pickle.Unpickler):
+    """Unpickles plain containers, numbers, text and numpy arrays, and refuses everything that could run code."""
+
+    def find_class(self, module: str, name: str) -> object:
+        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
+            return getattr(np._core.multiarray, name)
+        if module in ("numpy.core.numeric", "numpy._core.numeric") and name == "_frombuffer":
+            return np._core.numeric._frombuffer
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return getattr(np, name)
+        if module in ("builtins", "__builtin__") and name in ("set", "frozenset", "bytearray", "complex"):
+            return {"set": set, "frozenset": frozenset, "bytearray": bytearray, "complex": complex}[name]
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
+        if (module, name) == ("_codecs", "encode"):  # how protocol 2 spells bytes
+            return _latin1
+        raise pickle.UnpicklingError(f"it holds {module}.{name}, which is not plain data")
+
+
+def _latin1(text: str, encoding: str = "latin1") -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it holds bytes spelt in {encoding}")
+    return text.encode("latin1")
+
+
+def load_pickle(path: str | Path, remedy: str = "make it again") -> object:
+    """The content of a pickle, of Python 2 too, that holds nothing but plain data. Raises DataError."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return PlainUnpickler(file, encoding="latin1").load()
+    except FileNotFoundError:
+        raise DataError(f"{path} does not exist; {remedy}") from None
+    except OSError:
+        raise
+    except EOFError:
+        what = "is empty" if path.stat().st_size == 0 else "has been cut off"
+        raise DataError(f"{path} {what}; {remedy}") from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise DataError(f"{path} cannot be read as plain data ({one_line(error)}); {remedy}") from None
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
