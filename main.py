@@ -59,7 +59,8 @@ def main(argv: list[str]) -> int:
         arg = parse(parser(), argv[1:])
         importlib.import_module(module).run(arg, argv)
 
-    return run_command(process, "--traceback" in argv)
+    former = argv[0].startswith("demo") and "--debug" in argv
+    return run_command(process, former or "--traceback" in argv)
 
 
 if __name__ == "__main__":

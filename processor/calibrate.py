@@ -1,4 +1,4 @@
-"""How a network does on windows of clips, as the demo asks it, on annotated joints and on joints as a detector sees them.
+"""The accuracy of a network on windows of clips, as the demo classifies them: on annotated joints, and with detector noise.
 
     python main.py calibrate --weights resource/models/starter.pt --data_path data/penn-action/val_data.npy \
         --label_path data/penn-action/val_label.pkl
@@ -13,9 +13,11 @@ side-car is written if it is given, with the same settings on all of them.
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import softmax
 
 from feeder import sampling
 from feeder.feeder import aspect_ratio
@@ -24,6 +26,8 @@ from feeder.synthetic.detection import simulate_detection
 from feeder.windows import spans
 from processor.recognizer import UNKNOWN, Recognizer
 from processor.sidecar import read_sidecar, sidecar_path, write_sidecar
+from processor.video.settings import WINDOW
+from processor.video.vote import Vote
 from torchlight.errors import UsageError
 
 BATCH = 64  # windows at once
@@ -35,6 +39,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
     if arg.save and not sidecar_path(arg.save).is_file():
         raise UsageError(f"--save {arg.save}: {sidecar_path(arg.save)}, which is written into, does not exist")
+    window = arg.window or recognizer.window or WINDOW
     packed = read_packed(arg.data_path, arg.label_path)
     label = np.array(packed.label)
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
@@ -48,40 +53,60 @@ def run(arg: Namespace, argv: list[str]) -> None:
     length = sampling.real_frames(packed.data)
     whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
     rng = np.random.default_rng(arg.seed)
-    spoilt = [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
-    votes = {}
-    for kind, clips in (("annotated joints", whole), ("detected joints, simulated", spoilt)):
-        owner, probability = of_windows(recognizer, clips, aspect, arg.window, arg.stride)
-        votes[kind] = owner, probability
-        report(kind, recognizer, voted(owner, probability), label)
+    noisy = [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
+    predictions = {
+        "annotated joints": predict_windows(recognizer, whole, aspect, window, arg.stride),
+        "detected joints, simulated": predict_windows(recognizer, noisy, aspect, window, arg.stride),
+    }
+    for kind, windows in predictions.items():
+        report(kind, recognizer, windows.vote(windows.probability), label)
     if arg.save is not None:
-        owner = np.concatenate([owner + i * len(label) for i, (owner, _) in enumerate(votes.values())])
-        probability = np.concatenate([probability for _, probability in votes.values()])
-        temperature, threshold = calibrate(recognizer, owner, probability, np.tile(label, len(votes)), arg.keep)
+        both = Windows.concatenate(list(predictions.values()))
+        temperature, threshold = calibrate(recognizer, both, np.tile(label, len(predictions)), arg.keep)
         target = arg.save or arg.weights
         write_sidecar(target, read_sidecar(target) | {"temperature": temperature, "threshold": threshold})
         print(f"temperature {temperature}, threshold {threshold}: written into {sidecar_path(target)}")
 
 
-def of_windows(
+@dataclass
+class Windows:
+    """The W windows of several clips: the clip each is of (W,), frames seen (W,), probability (W, num_class)."""
+
+    clip: np.ndarray
+    seen: np.ndarray
+    probability: np.ndarray
+    num_clip: int
+
+    def vote(self, probability: np.ndarray) -> np.ndarray:
+        """The votes of the clips, as the demo takes them: (num_clip, num_class)."""
+        vote = Vote(probability.shape[1], self.num_clip)
+        vote.add(probability, self.seen, self.clip)
+        return vote.means
+
+    @classmethod
+    def concatenate(cls, several: list[Windows]) -> Windows:
+        """The clips of all of them, one after the other."""
+        first = np.cumsum([0, *(each.num_clip for each in several)])
+        return cls(
+            np.concatenate([each.clip + begin for each, begin in zip(several, first)]),
+            np.concatenate([each.seen for each in several]),
+            np.concatenate([each.probability for each in several]),
+            int(first[-1]),
+        )
+
+
+def predict_windows(
     recognizer: Recognizer, clips: list[np.ndarray], aspect: np.ndarray, size: int, stride: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The clip that each window is from, and its probabilities (windows, num_class)."""
+) -> Windows:
+    """Cut the clips into windows and classify them."""
     windows = [(i, begin, end) for i, clip in enumerate(clips) for begin, end in spans(clip.shape[1], size, stride)]
-    owner = np.array([i for i, _, _ in windows])
+    seen = np.array([max(1, clips[i][:, begin:end].any((0, 2, 3)).sum()) for i, begin, end in windows])
     probability = []
     for at in range(0, len(windows), BATCH):
         some = windows[at : at + BATCH]
-        answer = recognizer([clips[i][:, begin:end] for i, begin, end in some], aspect[[i for i, _, _ in some]])
-        probability.append(answer.probability)
-    return owner, np.concatenate(probability)
-
-
-def voted(owner: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """The mean of the windows of each clip: (clips, num_class)."""
-    total = np.zeros((owner.max() + 1, probability.shape[1]))
-    np.add.at(total, owner, probability)
-    return total / np.bincount(owner)[:, None]
+        cut = [clips[i][:, begin:end] for i, begin, end in some]
+        probability.append(recognizer(cut, aspect[[i for i, _, _ in some]]).probability)
+    return Windows(np.array([i for i, _, _ in windows]), seen, np.concatenate(probability), len(clips))
 
 
 def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray) -> None:
@@ -99,23 +124,20 @@ def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np
         print(f"    {(~ours).sum()} clips of none of the classes: {unknown:.2f}% answered with unknown")
 
 
-def calibrate(
-    recognizer: Recognizer, owner: np.ndarray, probability: np.ndarray, label: np.ndarray, keep: float
-) -> tuple[float, float]:
-    """The temperature under which the votes are most likely, and the threshold that keeps that share of right answers.
+def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep: float) -> tuple[float, float]:
+    """The temperature under which the votes are most likely, and the threshold that keeps that share of right predictions.
 
     (Temperature: Guo et al., ICML 2017.)
     """
-    logits = np.log(np.maximum(probability, 1e-30))
+    logits = np.log(np.maximum(windows.probability, 1e-30))
 
     def votes(temperature: float) -> np.ndarray:
-        scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
-        return voted(owner, scaled / scaled.sum(1, keepdims=True))
+        return windows.vote(softmax(logits / temperature, axis=1))
 
-    def surprise(temperature: float) -> float:
+    def nll(temperature: float) -> float:
         return -np.log(np.maximum(votes(temperature)[np.arange(len(label)), label], 1e-12)).mean()
 
-    temperature = float(minimize_scalar(surprise, bounds=(0.2, 5.0), method="bounded").x)
+    temperature = float(minimize_scalar(nll, bounds=(0.2, 5.0), method="bounded").x)
     vote = votes(temperature)
     right = (vote.argmax(1) == label) & recognizer.is_answer[label]
     if not right.any():

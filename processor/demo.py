@@ -1,29 +1,35 @@
-"""From a video to an action: who is in it, what they do, and a video that shows it.
+"""Recognise the actions in a video, and write a video that shows them.
 
     python main.py demo                                  # the sample in resource/media
     python main.py demo --video clip.mp4                 # or a folder, a camera's number, an rtsp:// address
     python main.py demo --keypoints openpose_json/ --video clip.mp4
 
-Here it is decided what is looked at, and which network is asked; offline.py does it for files, live.py for cameras and
-streams. Both follow persons and ask about windows of them (watch.py, recognizer.py), draw (panes.py) and tell (outcome.py).
+This file finds the network, the videos and the keypoints; video/offline.py processes files, video/live.py cameras and
+streams. Both track persons and classify windows of them (video/windows.py), draw (video/drawing.py) and write the result
+(video/result.py).
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import torch
 
-from feeder.pose.estimators import Black
+from feeder.pose.estimators import EachImage, FrameEstimator, PoseEstimator, PrecomputedKeypoints, make_estimator
+from feeder.readers.openpose import Keypoints, read_frames
+from feeder.video.blank import BlankVideo
 from feeder.video.decode import Video, list_videos
 from feeder.video.opencv import cv2
 from processor.recognizer import Recognizer
 from processor.video import live, offline
+from processor.video.settings import Settings
 from torchlight import metrics
 from torchlight.errors import DataError, UsageError
 
@@ -31,60 +37,78 @@ ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
 ENDINGS = ".mp4", ".json", ".csv"
 
-
-def run(arg: Namespace, argv: list[str]) -> None:
-    """The processor `demo`; see options.demo for arg. With --json, stdout is for a program: all else goes to stderr."""
-    answers = sys.stdout
-    with redirect_stdout(sys.stderr if arg.json else answers):
-        everything(arg, answers)
+MakeEstimator = Callable[..., PoseEstimator]
 
 
-def everything(arg: Namespace, answers: TextIO) -> None:
-    """All that --video names, the results as JSON to `answers` where they are wanted there."""
-    torch.set_num_threads(1)  # every stage has its thread; those of a pool would wait for cores that the others use
-    cv2.setNumThreads(1)
-    recognizer = load_recognizer(arg)
-    if is_live(arg.video):
-        return live.run(arg, recognizer, answers)
-    given = load_keypoints(arg)
-    if arg.video is None and given is not None:
-        paths, opened = [Path(arg.keypoints).resolve()], lambda path: Black(given, path)
+def run(arg: Namespace, argv: list[str], make: MakeEstimator = make_estimator) -> None:
+    """The processor `demo`; see options.demo for arg. With --json, stdout has the results and all else goes to stderr.
+
+    make: makes the pose estimator, like feeder.pose.estimators.make_estimator.
+    """
+    stdout = sys.stdout
+    with redirect_stdout(sys.stderr if arg.json else stdout):
+        torch.set_num_threads(1)  # every stage has its thread; those of a pool would wait for cores that the others use
+        cv2.setNumThreads(1)
+        recognizer = load_recognizer(arg)
+        settings = Settings.of(arg, recognizer)
+        results = run_stream if is_stream(arg.video) else run_files
+        for result in results(arg, settings, recognizer, make):
+            if arg.json:
+                print(json.dumps(result, ensure_ascii=False), file=stdout, flush=True)
+
+
+def run_stream(arg: Namespace, settings: Settings, recognizer: Recognizer, make: MakeEstimator):
+    """A camera or a stream; yields its result."""
+    if arg.keypoints or arg.pose == "json":
+        raise UsageError("--keypoints are those of a file; the joints of a camera are found while it runs")
+    if arg.openpose and arg.pose != "openpose":
+        raise UsageError("--openpose is a program for files; for a camera add --pose openpose, its Python module")
+    estimate = make(settings.pose, settings.openpose, settings.openpose_model, live.LONG_SIDE)
+    yield live.process_stream(settings, recognizer, arg.video, estimate)
+
+
+def run_files(arg: Namespace, settings: Settings, recognizer: Recognizer, make: MakeEstimator):
+    """One video or several; yields their results. A video that cannot be read does not stop the others."""
+    keypoints = load_keypoints(arg)
+    if arg.video is None and keypoints is not None:
+        paths = [Path(arg.keypoints).resolve()]
     else:
-        paths, opened = list_videos(SAMPLE if arg.video is None else arg.video), Video
-    if given is not None and len(paths) > 1:
+        paths = list_videos(SAMPLE if arg.video is None else arg.video)
+    if keypoints is not None and len(paths) > 1:
         raise UsageError(f"--keypoints are of one video, {arg.video} has {len(paths)}")
     failed = 0
     for path, output in zip(paths, output_names(paths, arg)):
         try:
-            result = offline.one_video(arg, recognizer, opened(path), output, given)
+            video = BlankVideo(keypoints, path) if arg.video is None and keypoints is not None else Video(path)
+            estimate = estimator_of(settings, video, keypoints, make)
+            result = offline.process_video(settings, recognizer, video, estimate, output)
         except (DataError, OSError) as error:
             if len(paths) == 1:
                 raise
             print(f"error: {error}", file=sys.stderr)
             failed += 1
         else:
-            if arg.json:
-                print(json.dumps(result, ensure_ascii=False), file=answers, flush=True)
+            yield result
     if failed:
         raise DataError(f"{failed} of {len(paths)} videos could not be read; the others are done")
 
 
-# ---- what is asked, of whom
+# ---- the network, the keypoints, the names of the results
 
 
 def load_recognizer(arg: Namespace) -> Recognizer:
-    """The network of --weights, with what its side-car says, over that the config and the command line."""
+    """The network of --weights, with what its side-car says, and over that the config and the command line."""
     if not arg.weights:
         raise UsageError("--weights: which network? Give a checkpoint here or in the config")
     weights = located(arg.weights)
     if not weights.is_file():
         remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in weights.name else ""
         raise UsageError(f"--weights: {weights.absolute()} does not exist{remedy}")
-    given = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
+    overrides: dict[str, Any] = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
     if arg.label_names:
-        given["label_names"] = metrics.read_names(located(arg.label_names))
-    given = {key: value for key, value in given.items() if value}
-    return Recognizer.from_checkpoint(weights, arg.use_gpu, arg.precision, arg.device, **given)
+        overrides["label_names"] = metrics.read_names(located(arg.label_names))
+    overrides = {key: value for key, value in overrides.items() if value}
+    return Recognizer.from_checkpoint(weights, arg.use_gpu, arg.precision, arg.device, **overrides)
 
 
 def located(path: str) -> Path:
@@ -92,15 +116,13 @@ def located(path: str) -> Path:
     return Path(path) if Path(path).exists() else ROOT / path
 
 
-def is_live(video: str | None) -> bool:
+def is_stream(video: str | None) -> bool:
     """A camera's number, the original's word for camera 0, or the address of a stream."""
     return video is not None and (video.isdecimal() or video == "camera_source" or "://" in video)
 
 
-def load_keypoints(arg: Namespace):
-    """The joints of --keypoints; None: somebody has to look at the video, see joints.py."""
-    from feeder.readers.openpose import read_frames
-
+def load_keypoints(arg: Namespace) -> Keypoints | None:
+    """The precomputed keypoints of --keypoints; None: a pose estimator finds them."""
     if arg.keypoints:
         return read_frames(arg.keypoints)
     if arg.pose == "json":
@@ -108,6 +130,22 @@ def load_keypoints(arg: Namespace):
             "--pose json needs --keypoints, a folder of OpenPose's JSON files or one Kinetics-skeleton file"
         )
     return None
+
+
+def estimator_of(
+    settings: Settings, video: Video | BlankVideo, keypoints: Keypoints | None, make: MakeEstimator
+) -> FrameEstimator:
+    """Precomputed keypoints, those of OpenPose's program, or a pose estimator for each image."""
+    if keypoints is None and settings.openpose and settings.pose != "openpose":
+        from feeder.pose.openpose import run_openpose
+
+        print("OpenPose is processing the video ...", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = run_openpose(settings.openpose, video.path, Path(folder), model=settings.openpose_model)
+            keypoints = read_frames(folder)
+    if keypoints is not None:
+        return PrecomputedKeypoints(keypoints, (video.width, video.height))
+    return EachImage(make(settings.pose, settings.openpose, settings.openpose_model))
 
 
 def output_names(paths: list[Path], arg: Namespace) -> list[Path]:

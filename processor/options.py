@@ -177,7 +177,9 @@ def calibrate() -> Parser:
     parser.add_argument("--weights", required=True, metavar="FILE", help="weights with their .yaml beside them")
     parser.add_argument("--data_path", required=True, metavar="NPY", help="clips that were not trained on")
     parser.add_argument("--label_path", required=True, metavar="PKL", help="their labels")
-    parser.add_argument("--window", type=POSITIVE, default=64, metavar="T", help="frames of a window")
+    parser.add_argument(
+        "--window", type=POSITIVE, metavar="T", help="frames of a window; default: that of the weights, or 64"
+    )
     parser.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one to the next")
     parser.add_argument(
         "--save",
@@ -252,10 +254,15 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument("--model_args", action=DictAction, help="its arguments")
     group.add_argument("--feeder_args", action=DictAction, help="how windows are made ready, as test_feeder_args")
     group.add_argument(
-        "--window", type=number(int, 8), default=64, metavar="T", help="frames of a window, at --model_fps"
+        "--window", type=number(int, 8), metavar="T", help="frames of a window; default: those of the weights, or 64"
     )
     group.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one window to the next")
-    group.add_argument("--model_fps", type=number(float, 1), default=30.0, metavar="FPS", help="rate the network knows")
+    group.add_argument(
+        "--model_fps",
+        type=number(float, 1),
+        metavar="FPS",
+        help="rate of the network; default: that of the weights, or 30",
+    )
     group.add_argument("--model_input_frame", type=POSITIVE, metavar="T", help="of the original; see --window")
 
     group = parser.add_argument_group("devices")

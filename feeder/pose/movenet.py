@@ -45,7 +45,7 @@ class MoveNet:
         with path.open("rb"):  # a file that is not there or not ours to read is an OSError, as everywhere
             pass
         try:
-            with silent():
+            with quiet_stderr():
                 self.network = Interpreter(str(path), num_threads=num_thread or max(1, cores() - 1))
             self.input, self.output = self.network.get_input_details()[0], self.network.get_output_details()[0]
         except (ValueError, RuntimeError) as error:
@@ -63,7 +63,7 @@ class MoveNet:
         padded = np.zeros((1, _up(small[1]), _up(small[0]), 3), np.uint8)
         padded[0, : small[1], : small[0]] = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
         if padded.shape != self.shape:
-            with silent():
+            with quiet_stderr():
                 self.network.resize_tensor_input(self.input["index"], padded.shape)
                 self.network.allocate_tensors()
             self.shape = padded.shape
@@ -80,7 +80,7 @@ class MoveNet:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """TensorFlow Lite greets on stderr whatever its settings say."""
     sys.stderr.flush()
     kept = os.dup(2)

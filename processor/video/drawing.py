@@ -15,6 +15,8 @@ import numpy as np
 
 from feeder.skeleton import Skeleton
 from feeder.video.opencv import cv2
+from processor.recognizer import Recognizer
+from processor.video.windows import Window
 
 COLOURS = np.array(  # of the tracks in turn: bright on black, easily told apart
     [[64, 196, 255], [255, 165, 40], [130, 230, 110], [255, 105, 180], [250, 230, 90]]
@@ -28,18 +30,18 @@ COARSE = 4  # the glow has no edges: every fourth pixel is enough
 
 
 @dataclass
-class Person:
-    """Somebody in the frame: V joints in its pixels, (V, 2) or (V, 3), all channels 0 where one is missing."""
+class DrawnPerson:
+    """A person in the frame: V joints in its pixels, (V, 2) or (V, 3), all channels 0 where one is missing."""
 
     track: int
     joints: np.ndarray
     label: str = ""
     score: float = 0.0
-    attention: np.ndarray | None = None  # (V,) 0..1: how much the network looks at each joint
+    attention: np.ndarray | None = None  # (V,) 0..1: the network's attention on each joint
 
 
 @dataclass
-class Body:
+class BodyInPane:
     """A person in a pane: points (V, 2) in its pixels, which of them are there (V,), and the colour of the track."""
 
     points: np.ndarray
@@ -57,7 +59,22 @@ class Body:
         return float((self.box[1] - self.box[0]).max())
 
 
-class Panes:
+def drawn_person(
+    recognizer: Recognizer, window: Window | None, track: int, joints: np.ndarray, index: int
+) -> DrawnPerson:
+    """A person in frame `index` with the prediction of a window: label, score, and the attention at that frame."""
+    if window is None:
+        return DrawnPerson(track, joints)
+    label, score = recognizer.decide(window.probability)
+    attention = None
+    if window.attention is not None:
+        T = len(window.attention)
+        t = (index - window.first) * T // (window.last - window.first + 1)
+        attention = window.attention[min(max(t, 0), T - 1)].astype(np.float32)
+    return DrawnPerson(track, joints, label, score, attention)
+
+
+class Mosaic:
     """Draws the mosaics of one video.
 
     Args:
@@ -77,9 +94,14 @@ class Panes:
         self.letter = max(8, round(min(self.h, 1.3 * self.w) / 22))  # pixels, of a caption
 
     def draw(
-        self, image: np.ndarray, persons: list[Person], voted: str = "", score: float = 0.0, fps: float | None = None
+        self,
+        image: np.ndarray,
+        persons: list[DrawnPerson],
+        voted: str = "",
+        score: float = 0.0,
+        fps: float | None = None,
     ) -> np.ndarray:
-        """The frame `image` and its persons, with the answer for the whole video ("": none yet) -> (H, W, 3)."""
+        """The frame `image` and its persons, with the label of the whole video ("": none yet) -> (H, W, 3)."""
         h, w = self.h, self.w
         persons = [(person, body) for person in persons if (body := self._body(person)).there.any()]
         mosaic = np.zeros((2 * h, 2 * w, 3), np.uint8)
@@ -109,14 +131,14 @@ class Panes:
             self._caption(video, f"{fps:.1f} fps", right=True)
         return mosaic
 
-    def _body(self, person: Person) -> Body:
+    def _body(self, person: DrawnPerson) -> BodyInPane:
         joints = np.asarray(person.joints, float)
         there = np.isfinite(joints).all(1) & (joints != 0).any(1)
         points = np.where(there[:, None], joints[:, :2], 0) * self.zoom
         far = np.array([self.w, self.h])
-        return Body(points.clip(-far, 2 * far), there, COLOURS[person.track % len(COLOURS)])
+        return BodyInPane(points.clip(-far, 2 * far), there, COLOURS[person.track % len(COLOURS)])
 
-    def _glow(self, persons: list[tuple[Person, Body]]) -> np.ndarray:
+    def _glow(self, persons: list[tuple[DrawnPerson, BodyInPane]]) -> np.ndarray:
         """(h, w, 3) uint8, light around the joints: the more attention, the wider and brighter.
 
         A round bell is a bell down the rows times one along the columns, so the sum over all joints is a product of
@@ -142,7 +164,7 @@ class Panes:
         glow = 255 * (1 - np.exp(-1.7 * np.stack(sums, -1)))  # overlapping bells go to white, never beyond
         return cv2.resize(glow.astype(np.uint8), (self.w, self.h), interpolation=cv2.INTER_LINEAR)
 
-    def _skeleton(self, pane: np.ndarray, body: Body, weight: float) -> None:
+    def _skeleton(self, pane: np.ndarray, body: BodyInPane, weight: float) -> None:
         """Bones, and joints brighter than they are; weight: of the lines, and their brightness."""
         thick = weight * np.clip(0.014 * body.extent, 1.5, self.h / 60)
         bone = tuple(int(c) for c in body.colour * (0.55 + 0.2 * weight))
@@ -154,7 +176,7 @@ class Panes:
         for j in np.flatnonzero(body.there):
             cv2.circle(pane, at[j], round(max(1.05 * thick, 2) * 2**SHIFT), joint, -1, cv2.LINE_AA, SHIFT)
 
-    def _say(self, pane: np.ndarray, persons: list[tuple[Person, Body]]) -> None:
+    def _say(self, pane: np.ndarray, persons: list[tuple[DrawnPerson, BodyInPane]]) -> None:
         """What is said of each person, on a pill above the head, clear of those already there."""
         high = round(1.5 * self.letter)
         taken = []

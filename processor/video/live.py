@@ -3,11 +3,11 @@
     python main.py demo --video 0                        # a window where there is a display; q or Ctrl-C ends it
     python main.py demo --video rtsp://address/stream
 
-Four threads, each of which takes what is newest when it is ready for more, so that the picture is never late:
+Four threads, each of which takes the latest item when it is ready for the next one, so that the picture is never late:
 
-    the camera -> joints -> who is who, and what they do -> the picture, its window and its file
+    camera -> poses -> tracks and predictions -> the picture, its window and its file
 
-An hour takes no more memory than a minute: of the windows, the sums of the vote are kept, and a row each on disk.
+An hour takes no more memory than a minute: of the windows, the vote is kept, and a row each on disk.
 """
 
 from __future__ import annotations
@@ -17,64 +17,63 @@ import re
 import signal
 import tempfile
 import threading
-from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
-from feeder.pose.estimators import picture_estimator
+from feeder.pose.estimators import PoseEstimator
 from feeder.skeleton import load_skeleton
 from feeder.video.camera import Camera
 from feeder.video.decode import Frame
 from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
-from processor.video import drawing
-from processor.video.display import Display, person_of
-from processor.video.result import outcome, row, tell, write_result
-from processor.video.windows import Window, WindowClassifier, vote
-from torchlight.errors import UsageError
+from processor.video.display import Display
+from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
+from processor.video.result import build_result, print_result, window_row, write_result
+from processor.video.settings import Settings
+from processor.video.vote import Vote
+from processor.video.windows import Window, WindowClassifier
 from torchlight.latest import latest
 
 LONG_SIDE = 256  # of the picture that MoveNet sees: two thirds of the work of 320
-IDLE = 0.1  # seconds without a picture after which the window's keys are looked at all the same
+IDLE = 0.1  # seconds without a picture after which the keys of the window are read all the same
 RECENT = 30  # pictures over which the frame rate is measured
 
-Seen = tuple[Frame, list[drawing.Person], np.ndarray | None]  # a picture, who is in it, the vote over them
+Tracked = tuple[Frame, list[DrawnPerson], np.ndarray | None]  # a picture, its persons, the vote over them
 
 
-def run(arg: Namespace, recognizer: Recognizer, answers: TextIO) -> None:
-    """Watch until q, Ctrl-C or the end of the stream; then <name>.mp4, .json and .csv are there, like those of a file."""
-    if arg.keypoints or arg.pose == "json":
-        raise UsageError("--keypoints are those of a file; the joints of a camera are found while it runs")
-    if arg.openpose and arg.pose != "openpose":
-        raise UsageError("--openpose is a program for files; for a camera add --pose openpose, its Python module")
-    estimate = picture_estimator(arg, LONG_SIDE)
-    source, name = source_of(arg.video)
-    output = Path(arg.output_dir) / name
+def process_stream(settings: Settings, recognizer: Recognizer, source: str, estimate: PoseEstimator) -> dict[str, Any]:
+    """Run until q, Ctrl-C or the end of the stream; then <name>.mp4, .json and .csv are there, like those of a file."""
+    source, name = source_of(source)
+    output = settings.output_dir / name
     output.parent.mkdir(parents=True, exist_ok=True)
-    with Camera(source) as camera, ended_by_signal() as asked:
+    with Camera(source) as camera, ended_by_signal() as stop:
         print(f"{name}: {camera.width}x{camera.height}, {camera.fps:.0f} frames/s; q in the window or Ctrl-C ends it")
-        size = camera.width, camera.height
-        watcher = WindowClassifier(
-            recognizer, load_skeleton(estimate.layout), size, arg.window, arg.stride, arg.model_fps, camera.fps, batch=1
+        classifier = WindowClassifier(
+            recognizer,
+            load_skeleton(estimate.layout),
+            (camera.width, camera.height),
+            settings.window,
+            settings.stride,
+            settings.fps,
+            camera.fps,
+            batch=1,
         )
         record = Record(recognizer)
-        seen = follow(latest(look(camera, estimate)), watcher, record)
-        drawn = show(latest(seen, IDLE), camera, recognizer, asked, arg.height, output)
-        if not asked.is_set():
+        tracked = track(latest(estimate_poses(camera, estimate)), classifier, record)
+        drawn = draw(latest(tracked, IDLE), camera, recognizer, stop, settings.height, output)
+        if not stop.is_set():
             print(f"{name} gives no more pictures.")
         result = record.result(name, drawn)
         write_result(output, result)
-        if arg.json:
-            json.dump(result, answers, ensure_ascii=False)
-            print(file=answers, flush=True)
-        looked = f"{record.looked} of the camera's {record.taken} looked at ({record.looked / record.taken:.0%})"
-        tell(result, f"{result['fps']:.1f} frames/s; {looked}", output)
+        used = f"{record.used} of the camera's {record.taken} pictures used ({record.used / record.taken:.0%})"
+        print_result(result, f"{result['fps']:.1f} frames/s; {used}", output)
+    return result
 
 
 def source_of(video: str) -> tuple[str, str]:
@@ -89,12 +88,12 @@ def source_of(video: str) -> tuple[str, str]:
 
 @contextmanager
 def ended_by_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C, or a polite kill, sets; nothing is interrupted, so that what is begun is written."""
-    asked = threading.Event()
+    """An event that SIGINT (Ctrl-C) or SIGTERM sets; nothing is interrupted, so that the files are finished."""
+    stop = threading.Event()
     signals = signal.SIGINT, signal.SIGTERM
-    before = [signal.signal(number, lambda *_: asked.set()) for number in signals]
+    before = [signal.signal(number, lambda *_: stop.set()) for number in signals]
     try:
-        yield asked
+        yield stop
     finally:
         for number, handler in zip(signals, before):
             signal.signal(number, handler)
@@ -103,68 +102,68 @@ def ended_by_signal() -> Iterator[threading.Event]:
 # ---- the stages
 
 
-def look(camera: Camera, estimate: Callable[[np.ndarray], np.ndarray]) -> Iterator[tuple[Frame, np.ndarray]]:
-    """The camera's newest picture, and the persons in it."""
+def estimate_poses(camera: Camera, estimate: Callable[[np.ndarray], np.ndarray]) -> Iterator[tuple[Frame, np.ndarray]]:
+    """The camera's latest picture, and the persons in it."""
     for frame in iter(camera.read, None):
         yield frame, estimate(frame.image)
 
 
-def follow(poses: Iterator[tuple[Frame, np.ndarray]], watcher: WindowClassifier, record: Record) -> Iterator[Seen]:
-    """Everybody as the newest answer speaks of them, which comes every --stride frames. After the last picture,
-    what is left is asked.
+def track(poses: Iterator[tuple[Frame, np.ndarray]], classifier: WindowClassifier, record: Record) -> Iterator[Tracked]:
+    """Every person with the latest prediction, which comes every --stride frames. After the last picture, what is left
+    is classified.
     """
-    answers: dict[int, Window] = {}
+    predictions: dict[int, Window] = {}
     for frame, persons in poses:
-        tracks, joints = watcher.see(frame.index, frame.seconds, persons)
-        answers |= {window.track: window for window in record.take(watcher)}
-        answers = {track: window for track, window in answers.items() if track in watcher.persons}
-        record.looked, record.taken = record.looked + 1, frame.index + 1
-        record.seconds = frame.seconds
-        people = [
-            person_of(watcher.recognizer, answers[track], track, points, frame.index)
-            if track in answers
-            else drawing.Person(track, points)  # not seen for long enough yet
-            for track, points in zip(tracks.tolist(), joints)
+        numbers, joints = classifier.add_frame(frame.index, frame.seconds, persons)
+        predictions |= {window.track: window for window in record.take(classifier)}
+        predictions = {number: window for number, window in predictions.items() if number in classifier.tracks}
+        record.count(frame)
+        drawn = [
+            drawn_person(classifier.recognizer, predictions.get(number), number, points, frame.index)
+            for number, points in zip(numbers.tolist(), joints)
         ]
-        yield frame, people, vote(list(answers.values()))
-    watcher.finish()
-    record.take(watcher)
+        vote = Vote(classifier.recognizer.num_class)
+        for window in predictions.values():
+            vote.add(window.probability, window.seen)
+        yield frame, drawn, vote.mean
+    classifier.finish()
+    record.take(classifier)
 
 
-def show(
-    seen: Iterator[Seen | None],
+def draw(
+    tracked: Iterator[Tracked | None],
     camera: Camera,
     recognizer: Recognizer,
-    asked: threading.Event,
+    stop: threading.Event,
     height: int,
     output: Path,
 ) -> int:
-    """Draw, show and write until the camera ends or somebody has asked for that; how many pictures there are."""
-    mosaic = drawing.Panes((camera.width, camera.height), height, recognizer.skeleton)
-    window, picture, drawn = Display(True), None, 0
+    """Draw, show and write until the camera ends or `stop` is set; the number of pictures written."""
+    mosaic = Mosaic((camera.width, camera.height), height, recognizer.skeleton)
+    display, picture, drawn = Display(True), None, 0
     times: deque[float] = deque(maxlen=RECENT)
     with VideoWriter(output.with_name(f"{output.name}.mp4"), *mosaic.size, camera.fps) as out:
-        for each in seen:
-            if asked.is_set():
+        for each in tracked:
+            if stop.is_set():
                 camera.stop()  # after which there are a last picture or two
             if each is not None:
-                frame, people, probability = each
+                frame, persons, probability = each
                 times.append(frame.seconds)
                 rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None
-                voted = ("", 0.0) if probability is None else recognizer.decide(probability)
-                picture = mosaic.draw(frame.image, people, *voted, fps=rate)
+                label, score = ("", 0.0) if probability is None else recognizer.decide(probability)
+                picture = mosaic.draw(frame.image, persons, label, score, fps=rate)
                 out.write(picture, frame.seconds if drawn else 0.0)
                 drawn += 1
-            if window(None if each is None else picture):
-                asked.set()
+            if display(None if each is None else picture):
+                stop.set()
     return drawn
 
 
-# ---- what remains
+# ---- what is kept
 
 
-class Rows(list):
-    """A list of rows that lies on disk: whoever goes through it, json.dump for one, gets one after the other."""
+class RowsOnDisk(list):
+    """A list of rows in a temporary file: iterating (as json.dump does) reads one after the other."""
 
     def __init__(self):
         super().__init__()
@@ -184,30 +183,31 @@ class Rows(list):
 
 
 class Record:
-    """What remains of all windows: rows on disk and the sums of the vote; and what became of the camera's pictures.
+    """What is kept of a stream: the rows of all windows on disk, the vote, and counts of the camera's pictures.
 
     Attributes:
-        looked, taken: pictures that were looked at, and all that the camera took until the last of them.
+        used, taken: pictures that were used, and all that the camera took until the last of them.
         seconds: time of that one.
     """
 
     def __init__(self, recognizer: Recognizer):
-        self.recognizer, self.rows, self.tracks = recognizer, Rows(), set()
-        self.sum, self.weight = np.zeros(recognizer.num_class), 0
-        self.looked, self.taken, self.seconds = 0, 0, 0.0
+        self.recognizer, self.rows, self.tracks = recognizer, RowsOnDisk(), set()
+        self.vote = Vote(recognizer.num_class)
+        self.used, self.taken, self.seconds = 0, 0, 0.0
 
-    def take(self, watcher: WindowClassifier) -> list[Window]:
-        """The windows that have been answered since, which the watcher then forgets."""
-        windows, watcher.windows = watcher.windows, []
+    def count(self, frame: Frame) -> None:
+        self.used, self.taken, self.seconds = self.used + 1, frame.index + 1, frame.seconds
+
+    def take(self, classifier: WindowClassifier) -> list[Window]:
+        """The windows that have been classified since, which the classifier then forgets."""
+        windows, classifier.windows = classifier.windows, []
         for window in windows:
-            self.rows.append(row(self.recognizer, window))
+            self.rows.append(window_row(self.recognizer, window))
             self.tracks.add(window.track)
-            self.sum += window.seen * window.probability
-            self.weight += window.seen
+            self.vote.add(window.probability, window.seen)
         return windows
 
-    def result(self, name: str, drawn: int) -> dict:
-        """What is in the .json: frames and fps are those of the .mp4, in a window they count the camera's pictures."""
-        probability = self.sum / self.weight if self.weight else None
+    def result(self, name: str, drawn: int) -> dict[str, Any]:
+        """The content of the .json: frames and fps are those of the .mp4, in a window they count the camera's pictures."""
         fps = (drawn - 1) / self.seconds if self.seconds else 0.0
-        return outcome(self.recognizer, probability, self.rows, len(self.tracks), name, drawn, fps)
+        return build_result(self.recognizer, self.vote.mean, self.rows, len(self.tracks), name, drawn, fps)

@@ -1,35 +1,38 @@
-"""A video file, gone through twice.
+"""A video file, in two passes.
 
-First every frame is looked at for persons, who are followed and asked about in windows (watch.py); then, when the answer
-is known, every frame is drawn (drawing.py). What is kept in between are the joints, on disk.
+1  decode -> estimate poses -> track and classify windows (windows.py); the joints go to a file on disk
+2  decode -> draw with the predictions (drawing.py) -> encode
 """
 
 from __future__ import annotations
 
 import tempfile
-from argparse import Namespace
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from feeder.pose.estimators import Estimator, estimator_for
+from feeder.pose.estimators import FrameEstimator
 from feeder.skeleton import load_skeleton
-from feeder.video.decode import Frame
+from feeder.video.blank import BlankVideo
+from feeder.video.decode import Frame, Video
 from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
-from processor.video import drawing
-from processor.video.display import Display, person_of
-from processor.video.result import outcome, printable, row, tell, write_result
-from processor.video.windows import Window, WindowClassifier, vote
+from processor.video.display import Display
+from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
+from processor.video.result import build_result, print_result, printable, window_row, write_result
+from processor.video.settings import Settings
+from processor.video.vote import Vote
+from processor.video.windows import Window, WindowClassifier
 from torchlight.prefetch import prefetch
 
 
-class Spool:
-    """The persons of every frame, written down in the first pass and read in the second: memory stays flat."""
+class JointsFile:
+    """Tracks and joints of every frame, written in the first pass and read in the second: memory stays flat."""
 
     def __init__(self):
         self.file = tempfile.TemporaryFile()  # noqa: SIM115 (it goes with the object)
@@ -45,106 +48,115 @@ class Spool:
             yield np.load(self.file), np.load(self.file)
 
 
-def one_video(arg: Namespace, recognizer: Recognizer, video, output: Path, given) -> dict:
-    """Watch it, decide, write <output>.mp4, .json and .csv, and say what was seen."""
+def process_video(
+    settings: Settings, recognizer: Recognizer, video: Video | BlankVideo, estimate: FrameEstimator, output: Path
+) -> dict[str, Any]:
+    """Recognise the actions of a video, write <output>.mp4, .json and .csv, print and return the result."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        estimate, layout = estimator_for(arg, video, given, Path(folder))
-        spool, began = Spool(), perf_counter()
-        watcher = WindowClassifier(
-            recognizer,
-            load_skeleton(layout),
-            (video.width, video.height),
-            arg.window,
-            arg.stride,
-            arg.model_fps,
-            video.fps,
-        )
-        frames = persons_of(video, estimate)
-        num_frame = 0
-        for frame, persons in progress(prefetch(frames), "pose", video.num_frame):
-            spool.write(*watcher.see(frame.index, frame.seconds, persons))
-            num_frame += 1
-        windows = watcher.finish()
+    began, joints_file = perf_counter(), JointsFile()
+    windows, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
     broken = video.broken
-    seconds = {"pose and recognition": perf_counter() - began}
     print("Pose estimation complete.")
-    result = summary(recognizer, windows, num_frame, video)
+    result = summarise(recognizer, windows, num_frame, video)
     write_result(output, result)
-    began = perf_counter()
-    draw(arg, recognizer, video, spool, windows, result, output.with_name(f"{output.name}.mp4"))
-    seconds["drawing and encoding"] = perf_counter() - began
+    recognised = perf_counter()
+    drawn = draw(settings, recognizer, video, joints_file, windows, result, output.with_name(f"{output.name}.mp4"))
     if broken:
         print(f"{broken} damaged frames were left out.")
-    rates = [f"{stage} {num_frame / max(each, 1e-9):.1f} frames/s" for stage, each in seconds.items()]
-    rates.append(f"together {num_frame / max(sum(seconds.values()), 1e-9):.1f}")
-    tell(result, ", ".join(rates), output)
+    if drawn < num_frame:
+        print(f"ended in the window: the video has the first {drawn} of {num_frame} frames")
+    print_result(result, speed(num_frame, drawn, recognised - began, perf_counter() - recognised), output)
     return result
 
 
-def persons_of(video, estimate: Estimator) -> Iterator[tuple[Frame, np.ndarray]]:
-    """Every frame without its picture, and its persons."""
-    for frame in prefetch(video):
-        yield Frame(frame.index, frame.seconds, None), estimate(frame)
+def classify_windows(
+    settings: Settings,
+    recognizer: Recognizer,
+    video: Video | BlankVideo,
+    estimate: FrameEstimator,
+    joints_file: JointsFile,
+) -> tuple[list[Window], int]:
+    """The first pass: the windows of all persons, and the number of frames."""
+    skeleton, size = load_skeleton(estimate.layout), (video.width, video.height)
+    classifier = WindowClassifier(recognizer, skeleton, size, settings.window, settings.stride, settings.fps, video.fps)
+    num_frame = 0
+    poses = ((Frame(frame.index, frame.seconds, None), estimate(frame)) for frame in prefetch(video))
+    for frame, persons in progress(prefetch(poses), "pose", video.num_frame):
+        joints_file.write(*classifier.add_frame(frame.index, frame.seconds, persons))
+        num_frame += 1
+    return classifier.finish(), num_frame
 
 
-def progress(items, title: str, total: int | None):
-    return tqdm(items, title, total, unit=" frames", leave=False, disable=None)
-
-
-def summary(recognizer: Recognizer, windows: list[Window], num_frame: int, video) -> dict:
-    """What is in the .json; scores are probabilities."""
-    rows, persons = [row(recognizer, window) for window in windows], len({window.track for window in windows})
-    return outcome(recognizer, vote(windows), rows, persons, printable(video.path), num_frame, video.fps)
-
-
-# ---- drawing
-
-
-class Answers:
-    """The windows of each person, to ask what was said of somebody in a frame."""
-
-    def __init__(self, recognizer: Recognizer, windows: list[Window]):
-        self.recognizer = recognizer
-        self.of_track: dict[int, list[Window]] = {}
-        for window in windows:
-            self.of_track.setdefault(window.track, []).append(window)
-        self.middle = {t: [w.first + w.last for w in of_track] for t, of_track in self.of_track.items()}
-
-    def at(self, track: int, index: int) -> Window | None:
-        """The person's window whose middle is nearest."""
-        windows = self.of_track.get(track)
-        if not windows:
-            return None
-        middle = self.middle[track]
-        k = bisect(middle, 2 * index)
-        near = [j for j in (k - 1, k) if 0 <= j < len(middle)]
-        return windows[min(near, key=lambda j: abs(middle[j] - 2 * index))]
-
-    def person(self, track: int, joints: np.ndarray, index: int) -> drawing.Person:
-        window = self.at(track, index)
-        if window is None:
-            return drawing.Person(track, joints, "", 0.0, None)
-        return person_of(self.recognizer, window, track, joints, index)
+def summarise(
+    recognizer: Recognizer, windows: list[Window], num_frame: int, video: Video | BlankVideo
+) -> dict[str, Any]:
+    """The content of the .json."""
+    vote = Vote(recognizer.num_class)
+    for window in windows:
+        vote.add(window.probability, window.seen)
+    rows, persons = [window_row(recognizer, window) for window in windows], len({window.track for window in windows})
+    return build_result(recognizer, vote.mean, rows, persons, printable(video.path), num_frame, video.fps)
 
 
 def draw(
-    arg: Namespace, recognizer: Recognizer, video, spool: Spool, windows: list[Window], result: dict, path: Path
-) -> None:
-    """The second pass: every frame with what is known now."""
-    mosaic = drawing.Panes((video.width, video.height), arg.height, recognizer.skeleton)
-    answers = Answers(recognizer, windows)
-    voted = result["label"] if windows else "nobody seen"
-    window = Display(arg.show)
-
-    def mosaics() -> Iterator[tuple[float, np.ndarray]]:
-        for frame, (tracks, joints) in zip(prefetch(video), spool):
-            persons = [answers.person(t, j, frame.index) for t, j in zip(tracks.tolist(), joints)]
-            yield frame.seconds, mosaic.draw(frame.image, persons, voted, result["score"])
-
+    settings: Settings,
+    recognizer: Recognizer,
+    video: Video | BlankVideo,
+    joints_file: JointsFile,
+    windows: list[Window],
+    result: dict[str, Any],
+    path: Path,
+) -> int:
+    """The second pass: every frame with its predictions; the number of frames written, fewer if q was pressed."""
+    mosaic = Mosaic((video.width, video.height), settings.height, recognizer.skeleton)
+    predictions, display, drawn = Predictions(recognizer, windows), Display(settings.show), 0
+    label = result["label"] if windows else "no person seen"
+    frames = (
+        (frame.seconds, mosaic.draw(frame.image, predictions.persons(frame.index, *persons), label, result["score"]))
+        for frame, persons in zip(prefetch(video), joints_file)
+    )
     sound_from = video.path if video.has_audio else None
     with VideoWriter(path, *mosaic.size, video.fps, sound_from) as out:
-        for seconds, picture in progress(prefetch(mosaics()), "drawing", result["frames"]):
+        for seconds, picture in progress(prefetch(frames), "drawing", result["frames"]):
             out.write(picture, seconds)
-            if window(picture):
-                raise KeyboardInterrupt
+            drawn += 1
+            if display(picture):
+                break
+    return drawn
+
+
+class Predictions:
+    """The windows of each person, to find the one that a frame shows."""
+
+    def __init__(self, recognizer: Recognizer, windows: list[Window]):
+        self.recognizer = recognizer
+        self.windows: dict[int, list[Window]] = {}
+        for window in windows:
+            self.windows.setdefault(window.track, []).append(window)
+        self.middles = {track: [w.first + w.last for w in of_track] for track, of_track in self.windows.items()}
+
+    def persons(self, index: int, tracks: np.ndarray, joints: np.ndarray) -> list[DrawnPerson]:
+        """The persons of a frame, each as its window whose middle is nearest has it."""
+        return [
+            drawn_person(self.recognizer, self.nearest(track, index), track, points, index)
+            for track, points in zip(tracks.tolist(), joints)
+        ]
+
+    def nearest(self, track: int, index: int) -> Window | None:
+        if track not in self.windows:
+            return None
+        middles = self.middles[track]
+        k = bisect(middles, 2 * index)
+        near = [j for j in (k - 1, k) if 0 <= j < len(middles)]
+        return self.windows[track][min(near, key=lambda j: abs(middles[j] - 2 * index))]
+
+
+def progress(items: Iterable, title: str, total: int | None) -> tqdm:
+    return tqdm(items, title, total, unit=" frames", leave=False, disable=None)
+
+
+def speed(num_frame: int, drawn: int, recognition: float, drawing: float) -> str:
+    """Frames per second of the two passes, and together, from their seconds."""
+    passes = {"pose and recognition": (num_frame, recognition), "drawing and encoding": (drawn, drawing)}
+    rates = [f"{title} {count / max(seconds, 1e-9):.1f} frames/s" for title, (count, seconds) in passes.items()]
+    return ", ".join([*rates, f"together {num_frame / max(recognition + drawing, 1e-9):.1f}"])

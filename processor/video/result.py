@@ -1,10 +1,12 @@
-"""What the demo answers: the .json, the .csv with a row a window, and the lines on the terminal."""
+"""The result of a demo: the .json, the .csv with a row for each window, and the lines on the terminal."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,16 +15,16 @@ from processor.video.windows import Window
 from torchlight.files import atomic_write
 
 
-def outcome(
+def build_result(
     recognizer: Recognizer,
     probability: np.ndarray | None,
-    rows: list[dict],
+    rows: Sequence[dict[str, Any]],
     persons: int,
     video: str,
     num_frame: int,
     fps: float,
-) -> dict:
-    """What is in the .json, from the vote and the rows of the windows; scores are probabilities."""
+) -> dict[str, Any]:
+    """The content of the .json, from the vote and the rows of the windows; scores are probabilities."""
     label, score = (UNKNOWN, 0.0) if probability is None else recognizer.decide(probability)
     return {
         "video": video,
@@ -36,7 +38,8 @@ def outcome(
     }
 
 
-def row(recognizer: Recognizer, window: Window) -> dict:
+def window_row(recognizer: Recognizer, window: Window) -> dict[str, Any]:
+    """One window in the .json."""
     return {
         "track": window.track,
         "first_frame": window.first,
@@ -48,17 +51,17 @@ def row(recognizer: Recognizer, window: Window) -> dict:
     }
 
 
-def printable(path: Path) -> str:
-    """A file's name may be any bytes; what is no text is shown as a question mark."""
-    return str(path).encode(errors="replace").decode()
-
-
 def rounded(pairs: list[tuple[str, float]]) -> list[list]:
     return [[label, round(score, 4)] for label, score in pairs]
 
 
-def write_result(output: Path, result: dict) -> None:
-    """<output>.json, and <output>.csv with a row a window."""
+def printable(path: Path) -> str:
+    """A file name may be any bytes; those that are not text become question marks."""
+    return str(path).encode(errors="replace").decode()
+
+
+def write_result(output: Path, result: dict[str, Any]) -> None:
+    """<output>.json, and <output>.csv with a row for each window."""
     with atomic_write(output.with_name(f"{output.name}.json"), "w") as file:
         json.dump(result, file, indent=1, ensure_ascii=False)
     with atomic_write(output.with_name(f"{output.name}.csv"), "w") as file:
@@ -70,12 +73,12 @@ def write_result(output: Path, result: dict) -> None:
             writer.writerow([*(window[key] for key in head), *(x for pair in best for x in pair)])
 
 
-def tell(result: dict, speed: str, output: Path) -> None:
+def print_result(result: dict[str, Any], speed: str, output: Path) -> None:
     print(f"Prediction result: {result['label']} ({result['score']:.2f})")
     if result["top5"]:
         print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
     else:
-        print("    nobody was seen for long enough")
+        print("    no person was seen for long enough")
     persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
     print(f"{result['frames']} frames, {persons}; {speed}")
     print(f"The Demo result has been saved in {printable(output)}.mp4, .json and .csv.")

@@ -1,12 +1,14 @@
-"""From persons in frames to answers: followed, brought to the network's joints and rate, cut into windows, asked about.
+"""From the persons in frames to predictions: tracked, resampled to the network's rate, cut into windows, classified.
 
-    watcher = Watcher(recognizer, load_skeleton("openpose"), (width, height), window=64, stride=16)
+    classifier = WindowClassifier(recognizer, load_skeleton("openpose"), (width, height), window=64, stride=16)
     for frame in video:
-        tracks, joints = watcher.see(frame.index, frame.seconds, estimator(frame.image))
-    watcher.finish()
-    label, score = recognizer.decide(vote(watcher.windows))
+        tracks, joints = classifier.add_frame(frame.index, frame.seconds, estimator(frame.image))
+    classifier.finish()
+    vote = Vote(recognizer.num_class)
+    for window in classifier.windows:
+        vote.add(window.probability, window.seen)
 
-What it remembers of a person is one window; what it keeps are the answers.
+Of a person it keeps one window of keypoints; the predictions stay in `windows`, from where live.py takes them.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ import numpy as np
 from feeder.skeleton import Skeleton, remap
 from feeder.tracking.tracker import Tracker
 from feeder.windows import GAP, LEAST, Resampler
-from processor.recognizer import Prediction, Recognizer
+from processor.recognizer import Recognizer
 
-BATCH = 16  # windows asked about at once
+BATCH = 16  # windows classified at once
 
 
 @dataclass
 class Window:
-    """One person for a while, and what the network says of it.
+    """One person for a while, and the prediction for it.
 
     Attributes:
         track: number of the person.
@@ -49,8 +51,8 @@ class Window:
 
 
 @dataclass
-class Moment:
-    """One person at one of the network's frames: its number, the video's frame, joints (V, 3) in pixels."""
+class Sample:
+    """One person at one frame of the network's rate: its number, the video's frame, joints (V, 3) in pixels."""
 
     number: int
     index: int
@@ -59,20 +61,27 @@ class Moment:
 
 
 @dataclass
-class Person:
-    """A track that is still followed."""
+class Track:
+    """A person who is still tracked."""
 
     resampler: Resampler
-    moments: deque[Moment]
-    newest: float = 0.0  # seconds
-    until_next: int = 0  # moments until the next window is due
-    asked: bool = False  # whether there has been a window
+    samples: deque[Sample]
+    until_next: int  # samples until the next window
+    last_seen: float = 0.0  # seconds
+    classified: bool = False  # whether there has been a window
 
 
 @dataclass
 class WindowClassifier:
-    """Args: see above; fps: the rate the network was trained at, rate: frames of the video a second, batch: how many
-    windows are asked about at once, 1 when the answers cannot wait (live.py, which takes them out of `windows`).
+    """
+    Args:
+        recognizer: the network.
+        source: the layout of the persons that are added.
+        frame_size: width and height of the video in pixels.
+        window, stride: frames of a window and from one window to the next, at `fps`.
+        fps: frames per second of the network's clips.
+        rate: frames per second of the video.
+        batch: windows classified at once; 1 when predictions are needed at once.
     """
 
     recognizer: Recognizer
@@ -88,83 +97,82 @@ class WindowClassifier:
     def __post_init__(self):
         self.target = self.recognizer.skeleton
         self.tracker = Tracker(self.source, max_gap=max(1, round(GAP * self.rate)))
-        self.persons: dict[int, Person] = {}
-        self.waiting: list[tuple[Window, np.ndarray]] = []
-        remap(
-            np.zeros((0, self.source.num_joint, 3), np.float32), self.source, self.target
-        )  # refuses at once what cannot be
+        self.tracks: dict[int, Track] = {}
+        self.queue: list[tuple[Window, np.ndarray]] = []
+        no_persons = np.zeros((0, self.source.num_joint, 3), np.float32)
+        remap(no_persons, self.source, self.target)  # raises at once where the layouts do not fit
 
-    def see(self, index: int, seconds: float, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def add_frame(self, index: int, seconds: float, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Persons (P, V, 3) in pixels of the next frame -> their tracks (P,), their joints in the network's layout."""
-        tracks = self.tracker.update(index, persons)
+        numbers = self.tracker.update(index, persons)
         joints = remap(persons.astype(np.float32), self.source, self.target)
-        self._add(tracks.tolist(), index, seconds, joints)
-        self._leave([track for track, person in self.persons.items() if seconds - person.newest > GAP])
-        if len(self.waiting) >= self.batch:
-            self._ask()
-        return tracks, joints
+        self._add_samples(numbers.tolist(), index, seconds, joints)
+        self._end_tracks([number for number, track in self.tracks.items() if seconds - track.last_seen > GAP])
+        if len(self.queue) >= self.batch:
+            self._classify()
+        return numbers, joints
 
     def finish(self) -> list[Window]:
-        """The video is over: ask about what is left. All windows, in the order of the video."""
-        self._leave(list(self.persons))
-        self._ask()
+        """The video is over: classify what is left. All windows, in the order of the video."""
+        self._end_tracks(list(self.tracks))
+        self._classify()
         self.windows.sort(key=lambda window: (window.first, window.track))
         return self.windows
 
-    def _add(self, tracks: list[int], index: int, seconds: float, joints: np.ndarray) -> None:
-        fresh = []
-        for track, points in zip(tracks, joints):
-            if track in self.persons and seconds - self.persons[track].newest > GAP:  # the times of the video jump
-                self._leave([track])
-            if track not in self.persons:
-                moments = deque(maxlen=self.window)
-                self.persons[track] = Person(Resampler(self.fps, self.rate), moments, until_next=self.window)
-            self.persons[track].newest = seconds
-            moments = self.persons[track].resampler.add(seconds, points)
-            fresh += [(track, Moment(number, index, seconds, points)) for number, points in moments]
-        fresh.sort(key=lambda each: each[1].number)
-        for _, group in groupby(fresh, key=lambda each: each[1].number):
-            together = list(group)
-            for track, moment in together:  # everybody's, before a window is cut
-                self.persons[track].moments.append(moment)
-                self.persons[track].until_next -= 1
-            for track, _ in together:
-                if self.persons[track].until_next == 0:
-                    self._window(track, self.persons[track])
+    def _add_samples(self, numbers: list[int], index: int, seconds: float, joints: np.ndarray) -> None:
+        new: list[tuple[Track, int, Sample]] = []
+        for number, points in zip(numbers, joints):
+            if number in self.tracks and seconds - self.tracks[number].last_seen > GAP:  # the video's clock jumps
+                self._end_tracks([number])
+            if number not in self.tracks:
+                samples = deque(maxlen=self.window)
+                self.tracks[number] = Track(Resampler(self.fps, self.rate), samples, until_next=self.window)
+            track = self.tracks[number]
+            track.last_seen = seconds
+            resampled = track.resampler.add(seconds, points)
+            new += [(track, number, Sample(k, index, seconds, points)) for k, points in resampled]
+        new.sort(key=lambda each: each[2].number)
+        for _, group in groupby(new, key=lambda each: each[2].number):
+            simultaneous = list(group)
+            for track, _, sample in simultaneous:  # those of all persons, before a window is cut
+                track.samples.append(sample)
+                track.until_next -= 1
+            for track, number, _ in simultaneous:
+                if track.until_next == 0:
+                    self._cut_window(number, track)
 
-    def _leave(self, tracks: list[int]) -> None:
-        """Somebody is gone: the last window ends with the last frame."""
-        for track in tracks:
-            person = self.persons[track]
-            if not person.asked or person.until_next < self.stride:
-                self._window(track, person)
-        for track in tracks:
-            del self.persons[track]
+    def _end_tracks(self, numbers: list[int]) -> None:
+        """These persons are gone: their last window ends with the last frame."""
+        for number in numbers:
+            track = self.tracks[number]
+            if not track.classified or track.until_next < self.stride:
+                self._cut_window(number, track)
+        for number in numbers:
+            del self.tracks[number]
 
-    def _window(self, track: int, person: Person) -> None:
-        person.asked, person.until_next = True, self.stride
-        first, last = person.moments[0], person.moments[-1]
-        rows = [np.stack([moment.joints for moment in person.moments])]  # (T, V, 3)
-        rows += self._others(track, first.number, last.number)
+    def _cut_window(self, number: int, track: Track) -> None:
+        track.classified, track.until_next = True, self.stride
+        first, last = track.samples[0], track.samples[-1]
+        rows = [np.stack([sample.joints for sample in track.samples])]  # (T, V, 3)
+        rows += self._other_persons(track, first.number, last.number)
         seen = int(rows[0].any((1, 2)).sum())
-        if seen < LEAST:
-            return
-        window = Window(track, first.index, last.index, first.seconds, last.seconds, seen)
-        self.waiting.append((window, self._clip(rows)))
+        if seen >= LEAST:
+            window = Window(number, first.index, last.index, first.seconds, last.seconds, seen)
+            self.queue.append((window, self._clip(rows)))
 
-    def _others(self, track: int, first: int, last: int) -> list[np.ndarray]:
-        """The person's company in these moments, for a network of several persons, the one seen longest first."""
+    def _other_persons(self, track: Track, first: int, last: int) -> list[np.ndarray]:
+        """The other persons in these samples, for a network of several persons, the one seen longest first."""
         if self.recognizer.num_person == 1:
             return []
-        company = []
-        for other, person in self.persons.items():
+        rows = []
+        for other in self.tracks.values():
             row = np.zeros((last - first + 1, self.target.num_joint, 3), np.float32)
-            for moment in person.moments if other != track else ():
-                if first <= moment.number <= last:
-                    row[moment.number - first] = moment.joints
-            company.append((row.any((1, 2)).sum(), row))
-        company = sorted((each for each in company if each[0]), key=lambda each: -each[0])
-        return [row for _, row in company[: self.recognizer.num_person - 1]]
+            for sample in other.samples if other is not track else ():
+                if first <= sample.number <= last:
+                    row[sample.number - first] = sample.joints
+            rows.append((row.any((1, 2)).sum(), row))
+        rows = sorted((each for each in rows if each[0]), key=lambda each: -each[0])
+        return [row for _, row in rows[: self.recognizer.num_person - 1]]
 
     def _clip(self, rows: list[np.ndarray]) -> np.ndarray:
         """Persons (T, V, 3) in pixels -> a clip (3, T, V, M) of centred fractions."""
@@ -176,21 +184,14 @@ class WindowClassifier:
         clip[:2] = (clip[:2] / np.array(self.frame_size, np.float32)[:, None, None, None] - 0.5) * seen
         return clip
 
-    def _ask(self) -> None:
+    def _classify(self) -> None:
         aspect = self.frame_size[0] / self.frame_size[1]
-        # a network need not take clips of several lengths at once
-        for T in {clip.shape[1] for _, clip in self.waiting}:
-            windows, clips = zip(*(each for each in self.waiting if each[1].shape[1] == T))
-            answer: Prediction = self.recognizer(clips, [aspect] * len(clips))
+        for T in {clip.shape[1] for _, clip in self.queue}:  # a network need not take clips of several lengths at once
+            windows, clips = zip(*(each for each in self.queue if each[1].shape[1] == T))
+            prediction = self.recognizer(clips, [aspect] * len(clips))
             for i, window in enumerate(windows):
-                window.probability = answer.probability[i]
-                window.attention = answer.attention[i].astype(np.float16) if answer.attention is not None else None
+                window.probability = prediction.probability[i]
+                if prediction.attention is not None:
+                    window.attention = prediction.attention[i].astype(np.float16)
             self.windows.extend(windows)
-        self.waiting = []
-
-
-def vote(windows: list[Window]) -> np.ndarray | None:
-    """The mean of the windows' probabilities, the longer a person was seen the heavier; None without a window."""
-    if not windows:
-        return None
-    return np.average([window.probability for window in windows], axis=0, weights=[window.seen for window in windows])
+        self.queue = []

@@ -16,15 +16,18 @@ import pytest
 import torch
 import yaml
 
-from feeder.pose import movenet
 from feeder.skeleton import load_skeleton
 from feeder.video.decode import Video
 from main import main
 from net.st_gcn import Model
-from processor import demo
-from processor.sidecar import describe, write_sidecar
+from processor import demo, options
+from processor.recognizer import Recognizer
+from processor.sidecar import describe, read_sidecar, write_sidecar
 from processor.video import offline
+from processor.video.settings import Settings
 from tests.feeder.video.test_decode import make, make_with_sound, noise
+from torchlight.arguments import parse
+from torchlight.command import run_command
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["run", "jump", "sit", "turn", "wave", "fall"]
@@ -69,14 +72,16 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def watch(weights, tmp_path, monkeypatch):
+def watch(weights, tmp_path):
     """watch("--video", ..., people=1) -> the exit status; the results are in tmp_path/out."""
 
     def run(*argv, people=1):
         count = people if callable(people) else lambda index: people
-        monkeypatch.setattr(movenet, "MoveNet", lambda **given: People(count))
         own = ["--weights", str(weights), "--output_dir", str(tmp_path / "out"), "--height", "96"]
-        return main(["demo", *own, *map(str, argv)])
+        argv = ["demo", *own, *map(str, argv)]
+        return run_command(
+            lambda: demo.run(parse(options.demo(), argv[1:]), argv, make=lambda *settings: People(count))
+        )
 
     return run
 
@@ -152,7 +157,7 @@ def test_nobody_in_sight_is_an_answer(watch, tmp_path, capsys):
     assert watch("--video", clip(tmp_path / "empty.mp4"), people=0) == 0
     told = result(tmp_path / "out", "empty")
     assert (told["label"], told["score"], told["top5"], told["persons"], told["windows"]) == ("unknown", 0, [], 0, [])
-    assert "nobody was seen" in capsys.readouterr().out
+    assert "no person was seen" in capsys.readouterr().out
 
 
 def test_one_frame_is_a_video(watch, tmp_path):
@@ -437,12 +442,46 @@ def test_own_label_names(watch, tmp_path):
     assert {label[0] for label, _ in json.loads((tmp_path / "out/clip.json").read_text())["top5"]} == {"Ü"}
 
 
-# interrupted
+# ended early
+
+
+def test_q_while_drawing_ends_the_video_there_and_the_run_well(watch, tmp_path, monkeypatch, capsys):
+    class Quits:
+        def __init__(self, wanted):
+            self.pictures = 0
+
+        def __call__(self, picture):
+            self.pictures += 1
+            return self.pictures == 12
+
+    monkeypatch.setattr(offline, "Display", Quits)
+    assert watch("--video", clip(tmp_path / "clip.mp4", 40), "--show") == 0
+    assert len(list(Video(tmp_path / "out/clip.mp4"))) == 12
+    captured = capsys.readouterr()
+    assert "ended in the window: the video has the first 12 of 40 frames" in captured.out
+    assert "interrupted" not in captured.err and not list((tmp_path / "out").glob("*.part*"))
+    assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 40
+
+
+def test_window_and_rate_are_those_of_the_weights_unless_said(weights, tmp_path):
+    for file in (weights, weights.with_suffix(".yaml")):
+        shutil.copy(file, tmp_path)
+    own = tmp_path / weights.name
+    write_sidecar(own, read_sidecar(own) | {"window": 20, "fps": 15.0})
+    recognizer = Recognizer.from_checkpoint(own, use_gpu=False)
+
+    def settings(*argv):
+        found = Settings.of(parse(options.demo(), list(argv)), recognizer)
+        return found.window, found.fps
+
+    assert settings() == (20, 15.0)
+    assert settings("--window", "48", "--model_fps", "25") == (48, 25.0)
+    assert Settings.of(parse(options.demo(), []), Recognizer.from_checkpoint(weights, use_gpu=False)).window == 64
 
 
 def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch):
     path = clip(tmp_path / "clip.mp4", 200)
-    draw = offline.drawing.Panes.draw
+    draw = offline.Mosaic.draw
 
     def slowly(self, *given):
         time.sleep(0.01)
@@ -454,7 +493,7 @@ def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch
         time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(offline.drawing.Panes, "draw", slowly)
+    monkeypatch.setattr(offline.Mosaic, "draw", slowly)
     threading.Thread(target=interrupt).start()
     assert watch("--video", path) == 130
     assert 5 < len(list(Video(tmp_path / "out/clip.mp4"))) < 190

@@ -5,7 +5,7 @@ import pytest
 
 from feeder.skeleton import load_skeleton
 from feeder.synthetic.clips import make_clip
-from processor.video.drawing import COLOURS, Panes, Person
+from processor.video.drawing import COLOURS, DrawnPerson, Mosaic
 
 OPENPOSE = load_skeleton("openpose")
 PICTURE = np.full((480, 640, 3), (90, 120, 150), np.uint8)
@@ -26,7 +26,7 @@ def quarters(mosaic):
 
 
 def draw(persons, voted="", picture=PICTURE, height=480, **more):
-    panes = Panes((picture.shape[1], picture.shape[0]), height, OPENPOSE)
+    panes = Mosaic((picture.shape[1], picture.shape[0]), height, OPENPOSE)
     mosaic = panes.draw(picture, persons, voted, 0.9, **more)
     assert mosaic.dtype == np.uint8 and mosaic.shape == (panes.size[1], panes.size[0], 3)
     assert mosaic.shape[0] % 2 == mosaic.shape[1] % 2 == 0
@@ -37,8 +37,8 @@ def draw(persons, voted="", picture=PICTURE, height=480, **more):
 @pytest.mark.parametrize("height", [1080, 541, 100, 20])
 def test_any_shape_of_frame_and_any_height(size, height):
     picture = np.full((size[1], size[0], 3), 128, np.uint8)
-    person = Person(3, standing(size[0] / 2, size[1] / 2, size[1] * 0.7), "a label " * 40, 0.5, np.ones(18))
-    panes = Panes(size, height, OPENPOSE)
+    person = DrawnPerson(3, standing(size[0] / 2, size[1] / 2, size[1] * 0.7), "a label " * 40, 0.5, np.ones(18))
+    panes = Mosaic(size, height, OPENPOSE)
     before = picture.copy()
     mosaic = panes.draw(picture, [person], "an answer " * 40, 0.5, fps=25)
     assert mosaic.shape == (*panes.size[::-1], 3) and abs(len(mosaic) - max(height, 32)) <= 1
@@ -46,7 +46,7 @@ def test_any_shape_of_frame_and_any_height(size, height):
 
 
 def test_four_panes_the_video_skeletons_on_black_attention_dimmed_and_attention_on_the_video():
-    video, given, said, seen = draw([Person(0, standing(), "waving", 0.8, np.full(18, 0.5))])
+    video, given, said, seen = draw([DrawnPerson(0, standing(), "waving", 0.8, np.full(18, 0.5))])
     corner = np.s_[-40:-10, 10:40]  # far from the person and from every text
     assert np.abs(video[corner].astype(int) - PICTURE[0, 0]).max() <= 2
     assert (given[corner] == 0).all()
@@ -55,7 +55,7 @@ def test_four_panes_the_video_skeletons_on_black_attention_dimmed_and_attention_
 
 
 def test_a_skeleton_has_the_colour_of_its_track_and_lies_on_its_joints():
-    _, given, _, _ = draw([Person(12, standing(200, 240)), Person(5, standing(450, 240))], height=960)
+    _, given, _, _ = draw([DrawnPerson(12, standing(200, 240)), DrawnPerson(5, standing(450, 240))], height=960)
     for track, x in ((12, 200), (5, 450)):
         for at in standing(x, 240)[:, :2]:
             pixel = given[round(at[1]), round(at[0])].astype(float)
@@ -67,8 +67,8 @@ def test_more_attention_is_brighter():
     attention = np.zeros(18)
     attention[[4, 7]] = 0.4, 1.0
     joints = standing()
-    plain = draw([Person(0, joints)], height=960)[3].astype(int)
-    lit = draw([Person(0, joints, attention=attention)], height=960)[3].astype(int)
+    plain = draw([DrawnPerson(0, joints)], height=960)[3].astype(int)
+    lit = draw([DrawnPerson(0, joints, attention=attention)], height=960)[3].astype(int)
     weak, strong, none = ((lit - plain)[round(y), round(x)].sum() for x, y in joints[[4, 7, 10], :2])
     assert strong > 2 * weak > 0 == none
 
@@ -76,12 +76,12 @@ def test_more_attention_is_brighter():
 def test_a_missing_joint_is_all_zeros_and_nothing_else():
     """In particular x = -y, and a joint on the left edge, are there."""
     joints = np.zeros((18, 3))
-    assert (draw([Person(0, joints, "nobody")])[1] == draw([])[1]).all()
+    assert (draw([DrawnPerson(0, joints, "nobody")])[1] == draw([])[1]).all()
     joints[2] = 0, 300, 0.9
-    assert (draw([Person(0, joints)])[1] != draw([])[1]).any()
+    assert (draw([DrawnPerson(0, joints)])[1] != draw([])[1]).any()
     whole, part = standing(), standing()
     part[4] = 0
-    drawn = draw([Person(0, part)], height=960)[1]
+    drawn = draw([DrawnPerson(0, part)], height=960)[1]
     assert not drawn[tuple(np.round(whole[4, 1::-1]).astype(int))].any()
     assert not drawn[60:90, :90].any()  # no bone to the corner
 
@@ -90,26 +90,26 @@ def test_a_missing_joint_is_all_zeros_and_nothing_else():
 def test_joints_out_of_the_picture_are_clipped(joint):
     joints = standing()
     joints[4] = joint
-    draw([Person(0, joints, "far", 0.5, np.ones(18))])
+    draw([DrawnPerson(0, joints, "far", 0.5, np.ones(18))])
 
 
 def test_labels_are_unicode_long_ones_fit_and_none_covers_another():
     def changed(label):
-        return (draw([Person(0, standing(), label, 0.5)])[2] != draw([Person(0, standing())])[2]).any(2)
+        return (draw([DrawnPerson(0, standing(), label, 0.5)])[2] != draw([DrawnPerson(0, standing())])[2]).any(2)
 
     assert (changed("прыжки") != changed("??????")).any()
     columns = np.flatnonzero(changed("a very long label " * 20).any(0))
     assert columns[0] > 0 and columns[-1] < 319
     assert not changed("").any()
     here = standing(320, 300, 150)
-    said = draw([Person(t, here, "the same place", 0.5) for t in range(4)])[2]
+    said = draw([DrawnPerson(t, here, "the same place", 0.5) for t in range(4)])[2]
     for t in range(4):
         rows = np.flatnonzero((said == COLOURS[t]).all(2).sum(1) > 20)
         assert len(rows) >= 8, "a pill with its full height"
 
 
 def test_the_answer_stands_below_and_its_bar_is_as_long_as_it_is_sure():
-    panes = Panes((640, 480), 480, OPENPOSE)
+    panes = Mosaic((640, 480), 480, OPENPOSE)
     for score in (0.25, 1.0):
         said = quarters(panes.draw(PICTURE, [], "waving", score))[2]
         assert abs((said[-1] == COLOURS[0]).all(1).mean() - score) < 0.02
@@ -125,13 +125,13 @@ def test_any_layout(layout):
     skeleton = load_skeleton(layout)
     V = skeleton.num_joint
     joints = np.random.default_rng(0).uniform(100, 400, (V, 3))
-    Panes((640, 480), 480, skeleton).draw(PICTURE, [Person(0, joints, "x", 1.0, np.linspace(0, 1, V))], "x", 1.0)
+    Mosaic((640, 480), 480, skeleton).draw(PICTURE, [DrawnPerson(0, joints, "x", 1.0, np.linspace(0, 1, V))], "x", 1.0)
 
 
 def test_ten_people_are_drawn_faster_than_a_video_plays():
-    panes = Panes((1280, 720), 1080, OPENPOSE)
+    panes = Mosaic((1280, 720), 1080, OPENPOSE)
     picture = np.zeros((720, 1280, 3), np.uint8)
-    people = [Person(t, standing(60 + 120 * t, 360, 400), "waving", 0.5, np.full(18, 0.5)) for t in range(10)]
+    people = [DrawnPerson(t, standing(60 + 120 * t, 360, 400), "waving", 0.5, np.full(18, 0.5)) for t in range(10)]
     best = np.inf
     for _ in range(20):
         start = time.perf_counter()

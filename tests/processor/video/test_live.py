@@ -20,9 +20,11 @@ from feeder.video.encode import VideoWriter
 from feeder.video.opencv import cv2
 from main import main
 from net.st_gcn import Model
+from processor import demo, options
 from processor.recognizer import UNKNOWN
 from processor.sidecar import describe, write_sidecar
 from processor.video import live
+from torchlight.arguments import parse
 
 RATE = 50
 GRAPH = {"layout": "openpose", "strategy": "spatial"}
@@ -103,7 +105,6 @@ def watch(monkeypatch, tmp_path, weights):
     def watch(fake=None, estimator=None, window=None, *argv, video="0", name="camera0"):
         if fake is not None:
             monkeypatch.setattr(camera.cv2, "VideoCapture", lambda *_: fake)
-        monkeypatch.setattr(live, "picture_estimator", lambda arg, long_side: estimator or Estimator())
         monkeypatch.delenv("DISPLAY", raising=False)
         monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
         if window is not None:
@@ -111,8 +112,8 @@ def watch(monkeypatch, tmp_path, weights):
             monkeypatch.setattr(opencv, "has_display", lambda: True)
         argv = ["--height", "96", "--window", "16", "--stride", "8", *argv]
         began = time.monotonic()
-        status = main(["demo", "--video", video, "--weights", str(weights), "--output_dir", str(tmp_path), *argv])
-        assert status == 0
+        argv = ["demo", "--video", video, "--weights", str(weights), "--output_dir", str(tmp_path), *argv]
+        demo.run(parse(options.demo(), argv[1:]), argv, make=lambda *settings: estimator or Estimator())
         with av.open(str(tmp_path / f"{name}.mp4")) as container:
             times = [frame.time for frame in container.decode(video=0)]
         with (tmp_path / f"{name}.csv").open() as file:
@@ -130,7 +131,7 @@ def test_the_camera_going_away_ends_the_run_and_all_is_there(watch, capsys):
     run = watch(Fake(2.0))
     out = capsys.readouterr().out
     assert [file.suffix for file in run.files] == [".csv", ".json", ".mp4"]
-    assert "camera0 gives no more pictures" in out and "Prediction result" in out and "looked at" in out
+    assert "camera0 gives no more pictures" in out and "Prediction result" in out and "pictures used" in out
     assert "no display" in out  # and the file all the same
     assert run.times[0] == 0 and run.times == sorted(set(run.times)) and abs(run.times[-1] - 2) < 0.2
     assert 1 < run.result["fps"] <= RATE + 1 and run.result["persons"] == 1
@@ -216,13 +217,13 @@ def test_json_alone_is_on_stdout_with_every_window(watch, capsys):
 
 def test_several_persons_each_have_their_label_on_the_picture(watch, monkeypatch):
     said = []
-    plain = live.drawing.Panes.draw
+    plain = live.Mosaic.draw
 
     def draw(self, image, persons, voted, score, fps):
         said.append(([person.label for person in persons], voted, fps))
         return plain(self, image, persons, voted, score, fps)
 
-    monkeypatch.setattr(live.drawing.Panes, "draw", draw)
+    monkeypatch.setattr(live.Mosaic, "draw", draw)
     run = watch(Fake(2.0), Estimator(persons=2))
     assert said[0] == (["", ""], "", None) or said[0][0] == []  # nothing is known yet
     labels, voted, fps = said[-1]
@@ -237,13 +238,13 @@ def test_memory_does_not_grow_with_the_windows(weights):
     for k in range(500):
         probability = rng.dirichlet(np.ones(3))
         window = live.Window(k % 7, k, k + 63, k / 30, k / 30 + 2, 8 + k % 9, probability, np.ones((16, 18)))
-        watcher = SimpleNamespace(windows=[window])
-        assert record.take(watcher) == [window] and watcher.windows == []
+        classifier = SimpleNamespace(windows=[window])
+        assert record.take(classifier) == [window] and classifier.windows == []
         sums += window.seen * probability
     result = record.result("camera0", 10)
     assert list.__len__(record.rows) == 0 and len(record.rows) == 500  # they are on disk
     assert [row["first_frame"] for row in json.loads(json.dumps(list(result["windows"])))] == list(range(500))
-    assert result["persons"] == 7 and abs(result["score"] - sums.max() / record.weight) < 1e-4
+    assert result["persons"] == 7 and abs(result["score"] - sums.max() / record.vote.weight[0]) < 1e-4
 
 
 def test_a_video_on_a_web_server_is_shown_at_its_own_pace(watch, tmp_path):

@@ -1,0 +1,50 @@
+"""The settings of a demo: what the command line, the config and the side-car of the network say, each once."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+from processor.recognizer import Recognizer
+
+WINDOW = 64  # frames of a window, where neither the user nor the side-car says it
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    Attributes:
+        window, stride: frames of a window and from one window to the next, at `fps`.
+        fps: frames per second of the network's clips.
+        pose: movenet, openpose or json (precomputed keypoints).
+        openpose, openpose_model: OpenPose's build folder, and COCO or BODY_25.
+        height: of the video that is written, in pixels.
+        show: a window with the picture.
+        output_dir: where the results go.
+    """
+
+    window: int
+    stride: int
+    fps: float
+    pose: str
+    openpose: str | None
+    openpose_model: str
+    height: int
+    show: bool
+    output_dir: Path
+
+    @classmethod
+    def of(cls, arg: Namespace, recognizer: Recognizer) -> Settings:
+        """The options of the demo; what they leave out is that of the network."""
+        return cls(
+            window=arg.window or recognizer.window or WINDOW,
+            stride=arg.stride,
+            fps=arg.model_fps or recognizer.fps,
+            pose=arg.pose,
+            openpose=arg.openpose,
+            openpose_model=arg.openpose_model,
+            height=arg.height,
+            show=arg.show,
+            output_dir=Path(arg.output_dir),
+        )
