@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from feeder.skeleton import Skeleton, load_skeleton
-from torchlight.config import load_config
+from torchlight.config import load_yaml
 from torchlight.errors import DataError, UsageError, did_you_mean, short
 from torchlight.files import atomic_write
 
@@ -68,9 +68,11 @@ def read_info(data_path: str | Path) -> DatasetInfo | None:
     if not path.is_file():
         return None
     try:
-        content = load_config(path)
+        content = load_yaml(path)
     except UsageError as error:
         raise DataError(str(error)) from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: {short(content)} where `key: value` lines belong")
     for key, value in content.items():
         if key not in _CHECKS:
             raise DataError(f"{path}: unknown key {short(key)}{did_you_mean(key, _CHECKS)}")

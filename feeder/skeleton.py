@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import yaml
 
-from torchlight.errors import DataError
+from torchlight.config import load_yaml
+from torchlight.errors import DataError, UsageError, did_you_mean, short
 
 LAYOUTS = Path(__file__).resolve().parent.parent / "resource" / "skeleton"
 REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror", "derive")
@@ -135,7 +134,7 @@ def load_skeleton(layout: str | Mapping) -> Skeleton:
     if Path(layout).is_file():
         return _read(Path(layout).resolve())
     raise LayoutError(
-        f"no skeleton layout '{layout}'{_nearest(layout, known)}; "
+        f"no skeleton layout '{layout}'{did_you_mean(layout, known)}; "
         f"known: {', '.join(known)}, or the path of a .yaml file like those in resource/skeleton"
     )
 
@@ -143,13 +142,9 @@ def load_skeleton(layout: str | Mapping) -> Skeleton:
 @lru_cache
 def _read(path: Path) -> Skeleton:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-    except UnicodeDecodeError:
-        raise LayoutError(f"{path}: not a text file") from None
-    except yaml.MarkedYAMLError as error:
-        raise LayoutError(f"{path}, line {error.problem_mark.line + 1}: {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise LayoutError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        document = load_yaml(path)
+    except UsageError as error:
+        raise LayoutError(str(error)) from None
     return _checked(document, str(path))
 
 
@@ -169,7 +164,7 @@ def _build(document: object) -> Skeleton:
         raise _Wrong(f"expected the keys {', '.join(REQUIRED + OPTIONAL)}; found {_kind(document)}")
     for key in document:
         if key not in REQUIRED + OPTIONAL:
-            raise _Wrong(f"unknown key '{key}'{_nearest(str(key), REQUIRED + OPTIONAL)}")
+            raise _Wrong(f"unknown key '{key}'{did_you_mean(str(key), REQUIRED + OPTIONAL)}")
     for key in REQUIRED:
         if key not in document:
             raise _Wrong(f"key '{key}' is missing")
@@ -245,7 +240,7 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 def _joint(key: str, value: object, joints: tuple[str, ...]) -> int:
     name = _name(key, value)
     if name not in joints:
-        raise _Wrong(f"{key}: no joint '{name}'{_nearest(name, joints)}")
+        raise _Wrong(f"{key}: no joint '{name}'{did_you_mean(name, joints)}")
     return joints.index(name)
 
 
@@ -257,23 +252,4 @@ def _name(key: str, value: object) -> str:
 
 def _kind(value: object) -> str:
     words = {dict: "a mapping", list: "a list", type(None): "nothing"}
-    return words.get(type(value)) or repr(value)
-
-
-def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    near = get_close_matches(word, known, 1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML in which a key written twice is an error, not the last one silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key '{key.value}' is written twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+    return words.get(type(value)) or short(value)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import numpy as np
+from scipy.sparse.csgraph import shortest_path
 
 from feeder.skeleton import Skeleton, load_skeleton
+from torchlight.errors import did_you_mean
 
 STRATEGIES = ("uniform", "distance", "spatial", "spatial_exact")
 
@@ -44,8 +44,7 @@ class Graph:
 
     def __init__(self, layout: str = "openpose", strategy: str = "uniform", max_hop: int = 1, dilation: int = 1):
         if strategy not in STRATEGIES:
-            near = get_close_matches(str(strategy), STRATEGIES, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; expected one of {', '.join(STRATEGIES)}"
+            hint = did_you_mean(strategy, STRATEGIES) or f"; expected one of {', '.join(STRATEGIES)}"
             raise ValueError(f"unknown graph strategy '{strategy}'{hint}")
         for name, value, least in (("max_hop", max_hop, 0), ("dilation", dilation, 1)):
             if not isinstance(value, int) or value < least:
@@ -79,11 +78,8 @@ class Graph:
 
 
 def hop_distance(skeleton: Skeleton) -> np.ndarray:
-    """(V, V) float: the number of bones on the shortest way from joint to joint (Floyd and Warshall)."""
-    hop = np.full((skeleton.num_joint, skeleton.num_joint), np.inf)
-    np.fill_diagonal(hop, 0)
+    """(V, V) float: the number of bones on the shortest way from joint to joint; infinite where there is none."""
+    bones = np.zeros((skeleton.num_joint, skeleton.num_joint))
     for child, parent in skeleton.bones:
-        hop[child, parent] = hop[parent, child] = 1
-    for via in range(skeleton.num_joint):
-        hop = np.minimum(hop, hop[:, via, None] + hop[via])
-    return hop
+        bones[child, parent] = 1
+    return shortest_path(bones, directed=False, unweighted=True)

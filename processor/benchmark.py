@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import platform
-import resource
 import tempfile
 import time
 from argparse import Namespace
@@ -35,7 +34,7 @@ from feeder.skeleton import load_skeleton
 from processor.protocols import build_network, inference_form
 from processor.recognition import share_feeder_args
 from processor.training.experiment import complete_model_args
-from torchlight import device
+from torchlight import device, machine
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
 
@@ -54,7 +53,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     devices = device.select(arg.device, arg.use_gpu)
     torch.manual_seed(arg.seed)
     bench = Benchmark(arg, devices)
-    report = {"machine": machine(devices), "network": bench.network_facts()}
+    report = {"machine": describe_machine(devices), "network": bench.network_facts()}
     report["ceiling"] = {
         name: round(ceiling(dtype, devices.main, arg.rounds), 1) for name, dtype in bench.dtypes.items()
     }
@@ -76,7 +75,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
             json.dump(report, file, indent=2)
 
 
-def machine(devices: device.Devices) -> dict[str, object]:
+def describe_machine(devices: device.Devices) -> dict[str, object]:
     """What the figures are of."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
@@ -93,7 +92,7 @@ def peak_memory(main: torch.device) -> int:
     """MiB: of the GPU where there is one, else of this process."""
     if main.type == "cuda":
         return torch.cuda.max_memory_allocated(main) >> 20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    return machine.peak_memory()
 
 
 class Benchmark:

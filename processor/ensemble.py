@@ -1,13 +1,13 @@
 """Fuse the scores of several networks: joints, bones, motion; other seeds; other networks.
 
-    python main.py ensemble --results work_dir/joint/test_result.pkl work_dir/bone/test_result.pkl --weights 2 1
+    python main.py ensemble --results work_dir/joint/test_result.pkl work_dir/bone/test_result.pkl --stream_weights 2 1
     python main.py ensemble --results joint/test_result.pkl bone/test_result.pkl \\
         --search --search_on joint-holdout/test_result.pkl bone-holdout/test_result.pkl
     python main.py ensemble --fold 1 2 3 4 5 --results joint/fold{fold}/test_result.pkl bone/fold{fold}/test_result.pkl
 
 A result is what `recognition --phase test --save_result True` writes: {sample name: scores (num_class,)}, logits or log
 probabilities; the softmax of either is the probabilities. The fusion is their weighted mean. Clips are matched by name,
-so their order does not matter. Only numpy is needed.
+so their order does not matter. torch is not needed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from feeder.packed import read_label
 from feeder.pickles import load_pickle
@@ -51,7 +52,7 @@ def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
     labels = read_labels(arg.labels, names, arg.results[0], probability.shape[2])
     arg.label_names = arg.label_names or label_names_beside(arg.results[0])
     classes = metrics.read_names(arg.label_names, probability.shape[2])
-    weights, lines = arg.weights or [1.0] * len(arg.results), []
+    weights, lines = arg.stream_weights or [1.0] * len(arg.results), []
     if arg.search:
         weights, lines = search_elsewhere(arg, names, probability.shape[2])
     fused = fuse(probability, weights)
@@ -80,16 +81,20 @@ def check(arg: Namespace) -> None:
     """The options go together, before anything is read."""
     if not arg.results:
         raise UsageError("no results: give --results with the test_result.pkl of every stream")
-    if arg.weights:
-        if len(arg.weights) != len(arg.results):
-            raise UsageError(f"--weights: {len(arg.weights)} for {len(arg.results)} results; each needs one")
-        if not all(math.isfinite(weight) and weight >= 0 for weight in arg.weights):
-            raise UsageError(f"--weights: {' '.join(f'{w:g}' for w in arg.weights)}: only numbers from 0 on")
-        if not any(arg.weights):
-            raise UsageError("--weights: all are 0; one at least must be more")
+    if arg.stream_weights:
+        if len(arg.stream_weights) != len(arg.results):
+            raise UsageError(
+                f"--stream_weights: {len(arg.stream_weights)} for {len(arg.results)} results; each needs one"
+            )
+        if not all(math.isfinite(weight) and weight >= 0 for weight in arg.stream_weights):
+            raise UsageError(
+                f"--stream_weights: {' '.join(f'{w:g}' for w in arg.stream_weights)}: only numbers from 0 on"
+            )
+        if not any(arg.stream_weights):
+            raise UsageError("--stream_weights: all are 0; one at least must be more")
     if arg.search:
-        if arg.weights:
-            raise UsageError("--search looks for the weights that --weights gives; leave one of them out")
+        if arg.stream_weights:
+            raise UsageError("--search looks for the weights that --stream_weights gives; leave one of them out")
         if not arg.search_on:
             raise UsageError(
                 "--search needs --search_on: results of the same streams on clips held out of the training, "
@@ -150,7 +155,7 @@ def read_results(paths: Sequence[str]) -> tuple[list[str], np.ndarray]:
         if streams:
             same_names(path, content, paths[0], names)
         names = names or sorted(content)
-        streams.append(softmax(np.stack([content[name] for name in names]).astype(np.float64)))
+        streams.append(softmax(np.stack([content[name] for name in names]).astype(np.float64), axis=1))
         if streams[-1].shape != streams[0].shape:
             raise DataError(
                 f"{path} has scores of {streams[-1].shape[1]} classes, {paths[0]} of {streams[0].shape[1]}; "
@@ -202,12 +207,6 @@ def listed(names: list[str]) -> str:
 
 
 # ---- fusing
-
-
-def softmax(scores: np.ndarray) -> np.ndarray:
-    """(N, num_class) -> probabilities."""
-    power = np.exp(scores - scores.max(1, keepdims=True))
-    return power / power.sum(1, keepdims=True)
 
 
 def fuse(probability: np.ndarray, weights: Sequence[float]) -> np.ndarray:

@@ -5,6 +5,7 @@ An option's name is also its key in a YAML config. Command line > config file > 
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from torchlight.arguments import DictAction, Parser, number, str2bool
@@ -12,6 +13,7 @@ from torchlight.arguments import DictAction, Parser, number, str2bool
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = str(ROOT / "resource" / "models" / "starter.pt")
 DEMOS = ROOT / "config" / "st_gcn" / "kinetics-skeleton"
+FORMER = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # an option by its former name
 POSITIVE, NATURAL, NOT_NEGATIVE = number(int, 1), number(int, 0), number(float, 0)
 
 
@@ -24,7 +26,9 @@ def recognition() -> Parser:
     group = parser.add_argument_group("run")
     group.add_argument("-c", "--config", metavar="YAML", help="configuration file")
     group.add_argument("-w", "--work_dir", default="./work_dir/tmp", metavar="DIR", help="where all results go")
-    group.add_argument("--phase", default="train", choices=["train", "test"])
+    group.add_argument(
+        "--phase", default="train", choices=["train", "test"], help="train, or test the last epoch or --weights"
+    )
     group.add_argument("--resume", action="store_true", help="go on from work_dir/checkpoint.pt")
     group.add_argument(
         "--seed", type=NATURAL, default=0, help="of all randomness; equal seeds, equal curves on one CPU"
@@ -35,7 +39,7 @@ def recognition() -> Parser:
     group.add_argument(
         "--fold", type=int, nargs="+", default=[], metavar="K", help="a run for each; fills {fold} in paths"
     )
-    group.add_argument("--debug", action="store_true", help="100 clips of all classes; errors with their traceback")
+    group.add_argument("--debug", action="store_true", help="100 clips, spread over all classes")
 
     group = parser.add_argument_group("devices")
     group.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
@@ -69,7 +73,11 @@ def recognition() -> Parser:
     group = parser.add_argument_group("network")
     group.add_argument("--model", metavar="CLASS", help="dotted name of the network class, e.g. net.st_gcn.Model")
     group.add_argument("--model_args", action=DictAction, help="its arguments")
-    group.add_argument("--weights", metavar="FILE", help="weights to begin with, or to test")
+    group.add_argument(
+        "--weights",
+        metavar="FILE",
+        help="weights to start from, or to test; default in a test: the last epoch in work_dir",
+    )
     group.add_argument(
         "--ignore_weights", nargs="+", default=[], metavar="PREFIX", help="weights to leave as initialised, e.g. fcn"
     )
@@ -79,24 +87,28 @@ def recognition() -> Parser:
     group.add_argument(
         "--start_epoch", type=NATURAL, default=0, metavar="N", help="number of the first epoch (see also --resume)"
     )
-    group.add_argument("--optimizer", default="SGD", choices=["SGD", "Adam", "AdamW"])
+    group.add_argument("--optimizer", default="SGD", choices=["SGD", "Adam", "AdamW"], help="SGD has momentum 0.9")
     group.add_argument(
         "--base_lr", type=NOT_NEGATIVE, default=0.01, metavar="LR", help="learning rate before the schedule"
     )
-    group.add_argument("--lr_schedule", default="step", choices=["step", "cosine"])
+    group.add_argument(
+        "--lr_schedule", default="step", choices=["step", "cosine"], help="of the learning rate over the epochs"
+    )
     group.add_argument(
         "--step", type=NATURAL, nargs="+", default=[], metavar="EPOCH", help="epochs that divide the rate by ten"
     )
     group.add_argument("--warm_up_epoch", type=NOT_NEGATIVE, default=0, metavar="N", help="epochs of linear warm-up")
     group.add_argument("--nesterov", type=str2bool, default=True, metavar="BOOL", help="for SGD")
-    group.add_argument("--weight_decay", type=NOT_NEGATIVE, default=0.0001, metavar="W")
+    group.add_argument("--weight_decay", type=NOT_NEGATIVE, default=0.0001, metavar="W", help="AdamW: decoupled")
     group.add_argument(
         "--accumulate", type=POSITIVE, default=1, metavar="N", help="batches whose gradients make one update"
     )
     group.add_argument(
         "--scale_lr", type=POSITIVE, metavar="B", help="base_lr is meant for batches of B: scale it to the real one"
     )
-    group.add_argument("--label_smoothing", type=number(float, 0, 1), default=0.0, metavar="S")
+    group.add_argument(
+        "--label_smoothing", type=number(float, 0, 1), default=0.0, metavar="S", help="of the cross entropy"
+    )
     group.add_argument(
         "--grad_clip", type=NOT_NEGATIVE, default=0.0, metavar="NORM", help="largest norm of the gradient; 0: any"
     )
@@ -114,14 +126,22 @@ def recognition() -> Parser:
     group.add_argument("--save_log", type=str2bool, default=True, metavar="BOOL", help="write log.txt")
     group.add_argument("--print_log", type=str2bool, default=True, metavar="BOOL", help="print the log")
     group.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to work_dir/tensorboard")
-    group.add_argument("--pavi_log", type=str2bool, default=False, metavar="BOOL", help="of the original; does nothing")
+    group.add_argument(
+        "--pavi_log", type=str2bool, default=False, help=argparse.SUPPRESS
+    )  # of the original; does nothing
     return parser
+
+
+BENCHMARKED = ("config", "seed", "use_gpu", "device", "compile", "model", "model_args")  # of recognition
 
 
 def benchmark() -> Parser:
     """`python main.py benchmark`: any config of recognition, and how to measure."""
     parser = recognition()
     parser.prog = "main.py benchmark"
+    for action in parser._actions:  # any option of recognition is taken, so that any of its configs is
+        if action.dest not in ("help", "traceback", *BENCHMARKED):
+            action.help = argparse.SUPPRESS
     parser.description = (
         "Measure a network on this machine: ours against the plain formulation, feeder, memory, ceiling."
     )
@@ -149,8 +169,9 @@ def ensemble() -> Parser:
     parser.add_argument("-w", "--work_dir", default="./work_dir/ensemble", metavar="DIR", help="where all results go")
     parser.add_argument("--results", nargs="+", default=[], metavar="PKL", help="test_result.pkl of every stream")
     parser.add_argument(
-        "--weights", type=float, nargs="+", default=[], metavar="W", help="one a stream; default: equal"
+        "--stream_weights", type=float, nargs="+", default=[], metavar="W", help="one for each result; default: equal"
     )
+    parser.add_argument("--weights", dest="stream_weights", **FORMER, type=float, nargs="+")
     parser.add_argument("--fold", type=int, nargs="+", default=[], metavar="K", help="a fusion for each; fills {fold}")
     parser.add_argument("--seed", type=NATURAL, default=0, help="the first one that fills {seed}")
     parser.add_argument("--repeat", type=POSITIVE, default=1, metavar="N", help="N fusions with seeds from --seed on")
@@ -193,7 +214,9 @@ def calibrate() -> Parser:
     )
     parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
     parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
+    parser.add_argument(
+        "--precision", default="fp32", choices=["fp32", "bf16", "auto"], help="auto: bf16 where the chip is fast at it"
+    )
     return parser
 
 
@@ -218,7 +241,7 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
         description="Recognise the actions in a video: a picture with skeletons and answers (.mp4), and tables (.json, .csv).",
     )
     parser.add_argument("-c", "--config", default=config, metavar="YAML", help="configuration file")
-    parser.add_argument("-w", "--work_dir", metavar="DIR", help="of the original; see --output_dir")
+    parser.add_argument("-w", "--work_dir", help=argparse.SUPPRESS)  # of the original; see --output_dir
     group = parser.add_argument_group("video")
     group.add_argument(
         "--video", metavar="WHAT", help="file, folder, number of a camera, or rtsp://...; default: the sample"
@@ -263,14 +286,16 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
         metavar="FPS",
         help="rate of the network; default: that of the weights, or 30",
     )
-    group.add_argument("--model_input_frame", type=POSITIVE, metavar="T", help="of the original; see --window")
+    group.add_argument("--model_input_frame", type=POSITIVE, help=argparse.SUPPRESS)  # of the original; see --window
 
     group = parser.add_argument_group("devices")
     group.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
     group.add_argument("--device", type=int, nargs="+", default=[0], metavar="ID", help="GPU of the network")
-    group.add_argument("--precision", default="fp32", choices=["fp32", "bf16", "auto"])
-    group.add_argument("--print_log", type=str2bool, default=False, metavar="BOOL", help="of the original")
-    group.add_argument("--save_log", type=str2bool, default=False, metavar="BOOL", help="of the original")
-    group.add_argument("--ignore_weights", nargs="+", default=[], metavar="PREFIX", help="of the original")
-    group.add_argument("--debug", action="store_true", help="errors with their traceback")
+    group.add_argument(
+        "--precision", default="fp32", choices=["fp32", "bf16", "auto"], help="auto: bf16 where the chip is fast at it"
+    )
+    for option in ("--print_log", "--save_log"):  # of the original, as the next one
+        group.add_argument(option, type=str2bool, default=False, help=argparse.SUPPRESS)
+    group.add_argument("--ignore_weights", nargs="+", default=[], help=argparse.SUPPRESS)
+    group.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)  # the former name of --traceback
     return parser

@@ -89,11 +89,26 @@ class DictAction(argparse.Action):
         setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), **values})
 
 
+EPILOG = (
+    "A config is a YAML file of these options. It may begin from another one, `base: other.yaml`, whose mappings it changes "
+    "key by key; a null deletes a key."
+)
+
+
+class _Help(argparse.HelpFormatter):
+    """Every option that takes a value shows its default."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        told = "default" in text or action.nargs == 0 or action.default in (None, argparse.SUPPRESS, [], {})
+        return text if told else f"{text} (default: %(default)s)"
+
+
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that guesses no abbreviations, raises UsageError and knows the nearest option."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        super().__init__(*args, **{"allow_abbrev": False, "epilog": EPILOG, "formatter_class": _Help, **kwargs})
         self.add_argument(
             "--traceback", action="store_true", default=argparse.SUPPRESS, help="show where an error comes from"
         )
@@ -154,6 +169,13 @@ def _refuse(value: Any, belongs: str) -> NoReturn:
     raise UsageError(f"{'nothing' if value is None else short(value)} where {belongs} belongs")
 
 
+def _by_key(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """The options by their keys in a config: the names of the command line, former ones too."""
+    actions = [action for action in parser._actions if action.dest not in ("help", "traceback")]
+    names = {name[2:]: action for action in actions for name in action.option_strings if name.startswith("--")}
+    return {action.dest: action for action in reversed(actions)} | names
+
+
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     """Command line > the file of --config > defaults. Only plain types inside: yaml.safe_dump(vars(arg)) always works.
 
@@ -161,17 +183,21 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         UsageError: an unknown option or key (with the nearest), or a value of the wrong kind (with its file and key).
     """
     path = getattr(parser.parse_args(argv), "config", None)
-    actions = {action.dest: action for action in parser._actions if action.dest not in ("help", "traceback")}
+    actions = _by_key(parser)
     config: dict[str, Any] = {}
     for file, own in config_files(Path(path)) if path else ():
+        converted: dict[str, Any] = {}
         for key, value in own.items():
             if key not in actions:
                 raise UsageError(f"{file}: unknown key {key!r}{did_you_mean(key, actions)}")
+            action = actions[key]
+            if action.dest in converted:
+                raise UsageError(f"{file}: {key}: is given twice, as {action.dest} too")
             try:
-                own[key] = _convert(parser, actions[key], value)
+                converted[action.dest] = _convert(parser, action, value)
             except UsageError as error:
                 raise UsageError(f"{file}: {key}: {error}") from None
-        config = {**merge(config, own), "config": path}
+        config = {**merge(config, converted), "config": path}
     arg = copy.deepcopy(parser.parse_args(argv, argparse.Namespace(**config)))
     vars(arg).pop("traceback", None)  # of this command, not of what it does
     return arg

@@ -47,6 +47,29 @@ def load_config(path: str | Path) -> dict[str, Any]:
     return merged
 
 
+def load_yaml(path: Path) -> Any:
+    """The content of one YAML file, read strictly: no key twice, 1e-3 is a number, dates are text.
+
+    Raises:
+        UsageError: one line with the file, and the line in it where there is one.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise UsageError(f"{path} {reason}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a YAML text file") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context
+        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {problem}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply") from None
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
+        raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
+
+
 def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, dict]]:
     """(file, its own mapping) of a config and its bases, the deepest base first."""
     if path.resolve() in [file.resolve() for file in below]:
@@ -61,18 +84,10 @@ def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, d
 
 
 def _read(path: Path, below: tuple[Path, ...]) -> dict:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
-    except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+    if not path.exists():
         near = did_you_mean(path.name, (file.name for file in path.parent.glob("*.y*ml")))
-        raise UsageError(f"{path} {reason}{near}{f' (base of {below[-1]})' if below else ''}") from None
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context
-        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {problem}") from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
-        raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
+        raise UsageError(f"{path} does not exist{near}{f' (base of {below[-1]})' if below else ''}")
+    content = load_yaml(path)
     if content is None:
         return {}
     if not isinstance(content, dict):

@@ -14,9 +14,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
 
 from main import main
-from processor.ensemble import fuse, read_results, search, softmax
+from processor.ensemble import fuse, read_results, search
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES, CLIPS = 7, 40
@@ -201,7 +202,7 @@ def logits(streams):
 @settings(max_examples=60, deadline=None)
 @given(logits(3), st.lists(st.floats(0.01, 10), min_size=3, max_size=3), st.permutations(range(3)))
 def test_permuting_streams_and_weights_together_changes_no_bit(scores, weights, order):
-    probability = np.stack([softmax(s.astype(np.float64)) for s in scores])
+    probability = np.stack([softmax(s.astype(np.float64), axis=1) for s in scores])
     permuted = fuse(probability[list(order)], [weights[i] for i in order])
     assert (fuse(probability, weights) == permuted).all()
     np.testing.assert_allclose(permuted.sum(1), 1)
@@ -210,7 +211,7 @@ def test_permuting_streams_and_weights_together_changes_no_bit(scores, weights, 
 @settings(max_examples=60, deadline=None)
 @given(logits(2), st.floats(0.01, 10))
 def test_one_weight_and_zeros_is_the_single_stream(scores, weight):
-    probability = np.stack([softmax(s.astype(np.float64)) for s in scores])
+    probability = np.stack([softmax(s.astype(np.float64), axis=1) for s in scores])
     assert (fuse(probability, (weight, 0)) == probability[0]).all()
     assert (fuse(probability, (0, weight)) == probability[1]).all()
 
@@ -234,7 +235,7 @@ def brute_force(probability, labels):
 def test_the_search_finds_what_trying_everything_finds():
     rng = np.random.default_rng(3)
     label = np.arange(200) % CLASSES
-    probability = np.stack([softmax(stream(rng, label, skill).astype(np.float64)) for skill in (2.0, 1.5, 0.0)])
+    probability = np.stack([softmax(stream(rng, label, skill).astype(np.float64), axis=1) for skill in (2.0, 1.5, 0.0)])
     weights, fused = search(probability, label)
     tried = brute_force(probability, label)
     assert tried[tuple(int(w) for w in weights)] == max(tried.values()) == (fused.argmax(1) == label).sum()
@@ -243,9 +244,9 @@ def test_the_search_finds_what_trying_everything_finds():
 
 def test_equally_good_weights_are_the_most_equal_ones():
     label = np.arange(20) % CLASSES
-    one = softmax(5.0 * np.eye(CLASSES)[label])
+    one = softmax(5.0 * np.eye(CLASSES)[label], axis=1)
     assert search(np.stack([one, one, one]), label)[0] == [1, 1, 1]
-    wrong = softmax(8.0 * np.eye(CLASSES)[(label + 1) % CLASSES])
+    wrong = softmax(8.0 * np.eye(CLASSES)[(label + 1) % CLASSES], axis=1)
     weights, fused = search(np.stack([one, wrong]), label)
     assert weights == [3, 2] and (fused.argmax(1) == label).all()  # 3 2 is nearer to 1 1 than 2 1, 3 1, 1 0
 
