@@ -27,7 +27,7 @@ data/synthetic/val_data.npy: | .venv/installed
 
 quickstart: .venv/installed data/synthetic/val_data.npy
 	$(RUN) main.py recognition -c config/quickstart/train.yaml
-	$(RUN) main.py recognition -c config/quickstart/test.yaml
+	$(RUN) main.py recognition -c config/quickstart/train.yaml --phase test
 
 demo: .venv/installed
 	$(RUN) main.py demo

@@ -18,6 +18,7 @@ from feeder.skeleton import Skeleton
 from feeder.streams import STREAMS, stream
 from torchlight.errors import DataError, did_you_mean, short
 
+WHERE = "in feeder_args or in dataset.yaml beside the data"
 VIEW_JOINTS = (("spine_base", "hip_centre"), ("spine_middle", "spine"), ("right_shoulder",), ("left_shoulder",))
 
 
@@ -54,10 +55,11 @@ class Transform:
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
         """Raises DataError where the arguments are wrong or the data are not what this transform needs."""
         if self.needs_layout and skeleton is None:
-            raise DataError(f"{self.key} needs the skeleton's layout, e.g. layout: openpose")
+            raise DataError(f"{self.key} needs the skeleton's layout, e.g. layout: openpose, {WHERE}")
         if self.needs_dimension and dimension not in self.needs_dimension:
             kinds = {2: "2 (x, y, score)", 3: "3 (x, y, z)"}
-            raise DataError(f"{self.key} needs dimension: {' or '.join(kinds[d] for d in self.needs_dimension)}")
+            dimensions = " or ".join(kinds[d] for d in self.needs_dimension)
+            raise DataError(f"{self.key} needs dimension: {dimensions}, {WHERE}")
 
     def __call__(self, batch: Batch) -> None:
         raise NotImplementedError

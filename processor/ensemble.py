@@ -31,7 +31,7 @@ from torchlight.errors import DataError, UsageError
 from torchlight.files import atomic_write
 from torchlight.workdir import WorkDir
 
-REMEDY = "make it with: python main.py recognition -c <test.yaml> --phase test --save_result True"
+REMEDY = "make it with: python main.py recognition -c <config> --phase test --save_result True"
 GRID = 4  # --search tries the weights 0, 1, 2, 3
 MOST_STREAMS = 6  # of a search: 4 ** 6 combinations
 
