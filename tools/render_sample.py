@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.skeleton import load_skeleton
 from feeder.synthetic.actions import ACTIONS, FPS, at_rest, drift
-from feeder.synthetic.clips import joints_of, make_body
+from feeder.synthetic.body import joints_of, make_body
 from tools.command import run
 from torchlight.errors import DataError
 

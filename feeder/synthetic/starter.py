@@ -1,7 +1,7 @@
 """The clips of the starter model: Penn Action's fifteen sports, and motion that is none of them, the class "other".
 
 A network that has only ever seen sports calls everything a sport. What it is shown as "other", all of it by the same 13
-joints and spoilt in the same way by the feeder:
+joints and made noisy in the same way by the feeder:
 
     everyday motion     NW-UCLA and SBU, 3-D recordings seen by a random camera (not "throw", which is like a pitch)
     synthetic motion    of feeder/synthetic.py, without the actions that Penn Action has
@@ -23,6 +23,7 @@ from feeder.readers import nw_ucla, penn_action, sbu
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
 from feeder.synthetic import clips as synthetic
+from feeder.synthetic.camera import FRAME_SIZE, project
 
 LAYOUT = "penn-action"
 OTHER = len(penn_action.ACTIONS)
@@ -88,10 +89,10 @@ def seen_by_a_camera(sequence: SkeletonSequence, name: str, seed: int) -> Iterat
         joints = joints[there]
         ground = [joints[..., 0].mean(), np.percentile(joints[..., 1], 1), joints[..., 2].mean()]
         rng = generator(seed, name, person)
-        pixels, _ = synthetic.project(joints.astype(np.float64) - ground, rng)
-        keypoints = pixels / synthetic.FRAME_SIZE - 0.5
+        pixels, _ = project(joints.astype(np.float64) - ground, rng)
+        keypoints = pixels / FRAME_SIZE - 0.5
         joints = remap(np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], -1), source, target)
-        yield other(f"{name}_{person}", joints, synthetic.FRAME_SIZE)
+        yield other(f"{name}_{person}", joints, FRAME_SIZE)
 
 
 def synthetic_motion(part: str, count: int, seed: int) -> Iterator[SkeletonSequence]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from feeder.packed import read_packed
-from feeder.synthetic.clips import FRAME_SIZE, LABEL_NAMES, make_clip
+from feeder.synthetic.camera import FRAME_SIZE
+from feeder.synthetic.clips import LABEL_NAMES, make_clip
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 

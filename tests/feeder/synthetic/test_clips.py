@@ -3,19 +3,9 @@ import pytest
 
 from feeder.skeleton import load_skeleton
 from feeder.synthetic.actions import path
-from feeder.synthetic.clips import (
-    ACTIONS,
-    FRAME_SIZE,
-    LABEL_NAMES,
-    NUM_FRAME,
-    SUBJECTS,
-    bend,
-    clips,
-    make_body,
-    make_clip,
-    perform,
-    rotation,
-)
+from feeder.synthetic.body import bend, make_body, rotation
+from feeder.synthetic.camera import FRAME_SIZE
+from feeder.synthetic.clips import ACTIONS, LABEL_NAMES, NUM_FRAME, SUBJECTS, clips, make_clip, perform
 
 JOINT = {name: v for v, name in enumerate(load_skeleton("openpose").joints)}
 NUM_ACTION = len(LABEL_NAMES)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from feeder.skeleton import load_skeleton
 from feeder.synthetic.actions import ACTIONS, at_rest
-from feeder.synthetic.clips import joints_of, make_body
+from feeder.synthetic.body import joints_of, make_body
 from feeder.tracking.tracker import Tracker
 
 OPENPOSE = load_skeleton("openpose")
