@@ -42,7 +42,7 @@ class Packed:
 
 
 def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True) -> Packed:
-    """Open a packed data set; with mmap the data stay on disk until they are looked at. Raises DataError."""
+    """Open a packed data set; with mmap the data stay on disk until they are used. Raises DataError."""
     data_path, label_path = Path(data_path), Path(label_path)
     data = _read_data(data_path, mmap)
     name, label = read_label(label_path)

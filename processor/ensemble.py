@@ -45,7 +45,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
 
 
 def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
-    """Fuse, write and tell; the accuracies of the fusion."""
+    """Fuse, write and print; the accuracies of the fusion."""
     check(arg)
     names, probability = read_results(arg.results)
     arg.labels = arg.labels or labels_beside(arg.results[0], "--labels")

@@ -189,10 +189,10 @@ def ensemble() -> Parser:
 
 
 def calibrate() -> Parser:
-    """`python main.py calibrate`: a network, clips that it has not seen, and how the demo cuts them."""
+    """`python main.py calibrate`: a network, clips it was not trained on, and the demo's windows."""
     parser = Parser(
         prog="main.py calibrate",
-        description="Accuracy on windows of clips, as the demo asks; with --save: temperature and threshold for unknown.",
+        description="Accuracy on windows of clips, as in the demo; with --save: temperature and threshold for unknown.",
     )
     parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
     parser.add_argument("--weights", required=True, metavar="FILE", help="weights with their .yaml beside them")
@@ -221,7 +221,7 @@ def calibrate() -> Parser:
 
 
 def demo() -> Parser:
-    """`python main.py demo`: what to look at, who finds the joints, which network, where the result goes."""
+    """`python main.py demo`: which videos, which pose estimator, which network, where the result goes."""
     return _demo("main.py demo", config=None, weights=STARTER, openpose=None)
 
 

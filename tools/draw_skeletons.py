@@ -1,4 +1,4 @@
-"""A picture of a packed data set: one row a class, the moments of one clip that differ most.
+"""A picture of a packed data set: one row a class, the frames of one clip that differ most.
 
     python tools/draw_skeletons.py --data_path data/synthetic/val_data.npy --label_path data/synthetic/val_label.pkl \\
         --label_names data/synthetic/label_names.txt --layout openpose --output synthetic.png
@@ -75,7 +75,7 @@ def chosen(packed, samples: list[str] | None) -> list[int]:
     return [packed.sample_name.index(name) for name in samples]
 
 
-def telling_moments(xy: np.ndarray, seen: np.ndarray, number: int) -> np.ndarray:
+def distinct_frames(xy: np.ndarray, seen: np.ndarray, number: int) -> np.ndarray:
     """Frames of (T, V, M, 2) that differ most from each other, in order of time; seen is (T, V, M).
 
     The first is the first well seen frame; each next one is farthest from those already taken.
@@ -112,7 +112,7 @@ def draw(clips: list[tuple[str, np.ndarray]], skeleton: Skeleton, arg: argparse.
         seen = (x != 0).any(0)  # (T, V, M)
         if seen.any():
             xy = np.moveaxis(x[:2], 0, -1) * [arg.aspect, 1 if arg.up else -1]  # (T, V, M, 2), y up
-            for column, t in enumerate(moments := telling_moments(xy, seen, arg.moments)):
+            for column, t in enumerate(moments := distinct_frames(xy, seen, arg.moments)):
                 body = fitted(xy[moments], seen[moments])[column] + [CELL * (column + 0.5), 0]
                 there = seen[t][child] & seen[t][parent]  # (bones, M)
                 lines = np.stack([body[child], body[parent]], 2)[there]  # (lines, 2, 2)

@@ -3,7 +3,7 @@
     python tools/render_sample.py                          # resource/media/jumping_jacks.mp4, what the demo runs on by default
     python tools/render_sample.py --action waving --output waving.mp4
 
-The motion is that of feeder/synthetic.py, joints in metres; here a camera looks at it from the front and a figure is
+The motion is that of feeder/synthetic/, joints in metres; here a camera looks at it from the front and a figure is
 hung on the joints: capsules for the limbs, a shirt, shorts, shoes, a head with a face, a floor and a wall.
 """
 

@@ -40,9 +40,11 @@ def main() -> None:
     parser.add_argument("--layout", default="openpose", help="joints of the clips, a name or a YAML file (openpose)")
     parser.add_argument("--num_person", type=int, default=1, help="persons of a clip, M (default: 1)")
     parser.add_argument("--num_frame", type=int, help="frames of a clip, T, 30 a second (default: the longest)")
-    parser.add_argument("--num_worker", type=int, default=cores(), help="videos looked at at once (default: all cores)")
-    parser.add_argument("--openpose", metavar="DIR", help="where OpenPose was built: it looks, in place of MoveNet")
-    parser.add_argument("--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="what it looks for")
+    parser.add_argument("--num_worker", type=int, default=cores(), help="videos processed at once (default: all cores)")
+    parser.add_argument("--openpose", metavar="DIR", help="where OpenPose was built: used in place of MoveNet")
+    parser.add_argument(
+        "--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="the joints that OpenPose finds"
+    )
     arg = parser.parse_args()
     if arg.num_person < 1 or (arg.num_frame is not None and arg.num_frame < 1):
         raise DataError("--num_frame and --num_person must be 1 or more")
@@ -62,14 +64,14 @@ def main() -> None:
         openpose=arg.openpose,
         openpose_model=arg.openpose_model,
     )
-    longest = look(parts, read, arg)
+    longest = estimate_poses(parts, read, arg)
     pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
     write_label_names(out_folder, names)
     print(f"labels: {', '.join(names)}")
 
 
-def look(parts: list, read: partial, arg: argparse.Namespace) -> int:
-    """Find and keep the persons of every video; frames of the longest clip."""
+def estimate_poses(parts: list, read: partial, arg: argparse.Namespace) -> int:
+    """Estimate and keep the poses of every video; frames of the longest clip."""
     if not arg.openpose:
         from feeder.pose.fetch import fetch_model
 

@@ -100,8 +100,8 @@ class _Help(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        told = "default" in text or action.nargs == 0 or action.default in (None, argparse.SUPPRESS, [], {})
-        return text if told else f"{text} (default: %(default)s)"
+        has_default = "default" in text or action.nargs == 0 or action.default in (None, argparse.SUPPRESS, [], {})
+        return text if has_default else f"{text} (default: %(default)s)"
 
 
 class Parser(argparse.ArgumentParser):

@@ -1,4 +1,4 @@
-"""What a person can get wrong, told in one line: what was found and where, what was expected, what to do next."""
+"""Errors of the user, in one line: what was found and where, what was expected, what to do next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An iterator made by a thread of its own, where the newest item wins: what is late is passed over, nothing queues up."""
+"""An iterator in a thread of its own that gives the latest item: older ones are skipped, nothing queues up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An iterator that works ahead in a thread of its own: decode the next pictures while this one is looked at."""
+"""Prefetch: an iterator in a thread of its own, e.g. to decode the next frames while this one is processed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class WorkDir:
         """Print a line and append it to log.txt, after the time of day."""
         self.log_to_file(line, time)
         if self.print_log:
-            bars = sys.modules.get("tqdm")  # nobody else imported it: there is no bar
+            bars = sys.modules.get("tqdm")  # not imported: there is no bar
             (bars.tqdm.write if bars else print)(_stamp(line, time))
             sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""OpenPose, where somebody has built it: its program for a whole video, or its Python module picture by picture.
+"""OpenPose, where it has been built: its program for a whole video, or its Python module picture by picture.
 
 folder = run_openpose("~/openpose/build", "clip.mp4", "work/clip")      # then feeder.readers.openpose.read_frames
 persons = OpenPose("~/openpose/build")(image)                           # (H, W, 3) uint8 RGB -> (P, 18, 3)
@@ -23,7 +23,7 @@ PROGRAMS = ("examples/openpose/openpose.bin", "build/examples/openpose/openpose.
 
 
 def run_openpose(openpose_dir: str | Path, video: str | Path, out_folder: str | Path, model: str = "COCO") -> Path:
-    """Let OpenPose's program look at a video; returns out_folder, with one JSON file a frame in it.
+    """Run OpenPose's program on a video; returns out_folder, with one JSON file a frame in it.
 
     An out_folder that holds nothing but such files, of an earlier run, is replaced once the new ones are there.
 
@@ -88,7 +88,7 @@ class OpenPose:
         datum.cvInputData = np.ascontiguousarray(image[..., ::-1])  # BGR
         self.wrapper.emplaceAndPop(self.vector([datum]))
         points = datum.poseKeypoints
-        if points is None or np.ndim(points) != 3:  # nobody: None, or an array without shape
+        if points is None or np.ndim(points) != 3:  # no person: None, or an array without shape
             return np.zeros((0, self.target.num_joint, 3), np.float32)
         points = np.array(points, np.float32)
         points[points[..., 2] <= 0] = 0

@@ -7,7 +7,7 @@
 Coordinates are fractions of the frame; they are centred here (x - 0.5). A joint with score 0 is missing; in a file
 without any score above 0, as converters write them, a joint at (0, 0) is missing and the others have score 1. Frames are
 placed by their index, counted from the first frame of the file, so those that the file leaves out stay empty.
-Persons keep their row as long as they can be followed, see tracks.py.
+Persons keep their row as long as they can be tracked, see feeder/tracking/link.py.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ FPS = 30.0
 
 
 def read(path: str | Path, num_person: int = 2, num_person_in: int = 5) -> SkeletonSequence:
-    """One clip; the num_person_in highest-scoring persons of a frame are looked at, num_person rows are kept."""
+    """One clip; the num_person_in highest-scoring persons of a frame are used, num_person rows are kept."""
     path = Path(path)
-    everybody = read_everybody(path)
-    placed = place(everybody.pose, everybody.score, everybody.frame, everybody.num_frame, num_person_in)
+    detections = read_detections(path)
+    placed = place(detections.pose, detections.score, detections.frame, detections.num_frame, num_person_in)
     keypoints, scores = link_persons(*placed, num_person)
-    return SkeletonSequence(path.stem, everybody.label, keypoints, scores, layout="openpose", fps=FPS)
+    return SkeletonSequence(path.stem, detections.label, keypoints, scores, layout="openpose", fps=FPS)
 
 
-class Everybody(NamedTuple):
+class Detections(NamedTuple):
     """The N persons that a file has in all its frames together, in any order.
 
     pose (N, V, 2) fractions of the frame, score (N, V), frame (N,) counted from the first of num_frame frames.
@@ -51,7 +51,7 @@ class Everybody(NamedTuple):
     label: int = -1
 
 
-def read_everybody(path: Path) -> Everybody:
+def read_detections(path: Path) -> Detections:
     """All persons of a Kinetics-skeleton file, as they stand there."""
     content = _load(path)
     try:
@@ -72,7 +72,7 @@ def read_everybody(path: Path) -> Everybody:
     label = content.get("label_index", -1)
     frame = np.repeat(_from_first(index, path), count) if index else np.zeros(0, int)
     num_frame = max(index) - min(index) + 1 if index else 0
-    return Everybody(pose, score, frame, num_frame, label if isinstance(label, int) else -1)
+    return Detections(pose, score, frame, num_frame, label if isinstance(label, int) else -1)
 
 
 def list_clips(data_path: str | Path, part: str) -> Listing:

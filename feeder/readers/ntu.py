@@ -4,7 +4,7 @@
         ten values: body ID (64 bits), clipped edges, hands, restricted, lean, tracking state
         25, then per joint twelve values: x y z, depth x y, colour x y, orientation w x y z, tracking state
 
-Bodies are followed by their ID. Frames run at 30 a second. The file name SsssCcccPpppRrrrAaaa says setup, camera,
+Bodies are tracked by their ID. Frames run at 30 a second. The file name SsssCcccPpppRrrrAaaa says setup, camera,
 performer, repetition and action; the label is the action less one.
 """
 
@@ -176,7 +176,7 @@ def label_names(dataset: str = "ntu60") -> list[str]:
 
 def _walk(raw: bytes, begin: memoryview, path: Path) -> tuple[int, list[int], list[tuple], list[int]]:
     """Number of frames and, for every body of every frame: its frame, (ID, which one of this ID), its first joint's word."""
-    at, count = -1, len(begin)  # the word looked at, -1 is the first; the number of words after it
+    at, count = -1, len(begin)  # the current word, -1 is the first; the number of words after it
 
     def number(what: str) -> int:
         if at >= count or not raw:

@@ -3,7 +3,7 @@
     {"people": [{"pose_keypoints_2d": [x0, y0, score0, x1, ...]}, ...]}
 
 Coordinates are pixels (OpenPose's own default) or fractions of the frame (--keypoint_scale 3). Frames are placed by
-their number, counted from the first one; those without a file, and those with nobody, stay empty. A folder may hold
+their number, counted from the first one; those without a file, and those without a person, stay empty. A folder may hold
 several clips: `vid` is the files vid_*, never those of vid2_*. A Kinetics-skeleton file may stand in for a folder.
 """
 
@@ -22,7 +22,7 @@ import orjson
 
 from feeder.readers import labelled
 from feeder.readers.clip import Clip, Listing, Parts
-from feeder.readers.kinetics import place, read_everybody
+from feeder.readers.kinetics import place, read_detections
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
 from feeder.tracking.link import link_persons
@@ -40,10 +40,10 @@ MAX_FRAME = 10_000_000  # four days of video; beyond it a number is not that of 
 
 @dataclass
 class Keypoints:
-    """Everybody in a clip, frame by frame.
+    """The persons of a clip, frame by frame.
 
     Attributes:
-        persons: for every frame (P, V, 3) float32: x, y, score, zeros where missing; P = 0 where there is nobody.
+        persons: for every frame (P, V, 3) float32: x, y, score, zeros where missing; P = 0 where there is no person.
         layout: "openpose" or "body_25".
         fractions: whether x and y are fractions of the frame, from 0 to 1; else they are pixels.
         first: the number that the first frame has in the file names; 0 for what OpenPose writes.
@@ -97,7 +97,7 @@ def read(
     num_person: int = 2,
     num_person_in: int = 5,
 ) -> SkeletonSequence:
-    """One clip; the num_person_in highest-scoring persons of a frame are looked at, num_person rows are kept.
+    """One clip; the num_person_in highest-scoring persons of a frame are used, num_person rows are kept.
 
     Args:
         frame_size: (width, height); needed where coordinates are pixels, for OpenPose does not write it.
@@ -147,10 +147,10 @@ def _is_clip(path: Path) -> bool:
 
 def _read(path: Path, name: str | None) -> _Crowd:
     if not path.is_dir():
-        everybody = read_everybody(path)
-        order = np.argsort(everybody.frame, kind="stable")
-        points = np.concatenate([everybody.pose, everybody.score[..., None]], -1)[order]
-        return _crowd(points, everybody.frame[order], everybody.num_frame, label=everybody.label)
+        detections = read_detections(path)
+        order = np.argsort(detections.frame, kind="stable")
+        points = np.concatenate([detections.pose, detections.score[..., None]], -1)[order]
+        return _crowd(points, detections.frame[order], detections.num_frame, label=detections.label)
     files = _files(path, name)
     number = sorted(files)
     people = [_people(files[n]) for n in number]
@@ -168,10 +168,10 @@ def _read(path: Path, name: str | None) -> _Crowd:
 
 
 def _crowd(points: np.ndarray, frame: np.ndarray, num_frame: int, first: int = 0, label: int = -1) -> _Crowd:
-    """A joint with score 0 is missing, a person without joints is nobody."""
+    """A joint with score 0 is missing, a person without joints is left out."""
     points = np.where(points[..., 2:] > 0, points, 0)
-    somebody = points.any((1, 2))
-    return _Crowd(points[somebody], frame[somebody], num_frame, first, label)
+    present = points.any((1, 2))
+    return _Crowd(points[present], frame[present], num_frame, first, label)
 
 
 def _files(folder: Path, name: str | None) -> dict[int, Path]:

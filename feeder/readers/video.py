@@ -1,10 +1,10 @@
-"""One's own videos in folders that are the labels: somebody looks at each of them once, and what was seen is kept.
+"""Your own videos, in folders that are the labels: the poses of each are estimated once, and kept.
 
     videos/<label>/<video>, or videos/train/<label>/<video> and videos/val/<label>/<video>; see labelled.py
 
-Looking takes nearly all of the time, so the persons of every frame go to a file of their own. What a run costs that was
-killed, or that has a video more, other joints or more persons, is only what is new. Of the persons that are followed
-through a clip, whoever is seen best and moves most is person 1.
+Pose estimation takes nearly all of the time, so the poses of each video go to a file. A run that was killed, or one with more
+videos, other joints or more persons, estimates only what is new. Of the persons tracked through a clip, the one who is seen
+best and moves most is person 1.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ FPS = 30.0  # of the clips, whatever the videos have
 
 
 @dataclass
-class Seen:
-    """Everybody in a video: its T frames, and one after another the N persons in them.
+class VideoPoses:
+    """The poses of a video: its T frames, and one after another the N persons in them.
 
     Attributes:
         seconds, count: (T,) when each frame is shown, and how many persons are in it.
@@ -63,23 +63,23 @@ def read(
     """One video, at FPS frames a second, from the first to the last frame with one of its num_person persons in it.
 
     Args:
-        root, kept: what is seen in root/x is kept in kept/x.npz.
-        layout: the joints to make of those that were seen, a name or a YAML file.
-        openpose: the folder in which OpenPose was built, to look in MoveNet's place.
+        root, kept: the poses of root/x are kept in kept/x.npz.
+        layout: the joints to make of those that were found, a name or a YAML file.
+        openpose: the folder in which OpenPose was built, to be used in MoveNet's place.
     """
     who = f"openpose {openpose_model}" if openpose else "movenet"
     file = path.stat()
     job = f"{who}, {file.st_size} bytes of {file.st_mtime_ns}"
     store = kept / path.relative_to(root).with_name(f"{path.name}.npz")
-    seen = _recall(store, job)
-    if seen is None:
-        seen = look_with_openpose(path, openpose, openpose_model) if openpose else look(path)
-        _keep(store, job, seen)
-    persons = follow(seen, layout)
+    poses = _load(store, job)
+    if poses is None:
+        poses = run_openpose_on(path, openpose, openpose_model) if openpose else estimate_poses(path)
+        _save(store, job, poses)
+    persons = track_persons(poses, layout)
     if not persons:
-        raise DataError(f"{path}: nobody is seen in it, in {LEAST} frames or more")
-    keypoints, scores = rows(persons, num_person, seen.frame_size)
-    return SkeletonSequence(path.stem, -1, keypoints, scores, seen.frame_size, layout, FPS)
+        raise DataError(f"{path}: no person is seen in it in {LEAST} frames or more")
+    keypoints, scores = rows(persons, num_person, poses.frame_size)
+    return SkeletonSequence(path.stem, -1, keypoints, scores, poses.frame_size, layout, FPS)
 
 
 # ---- which videos
@@ -116,29 +116,29 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
-# ---- looking, once
+# ---- pose estimation, once
 
 
-def look(path: Path) -> Seen:
-    """What MoveNet sees."""
+def estimate_poses(path: Path) -> VideoPoses:
+    """By MoveNet."""
     video, estimate = Video(path), estimator()
     seconds, persons = [], []
     for frame in video:
         seconds.append(frame.seconds)
         persons.append(estimate(frame.image))
-    return _seen(seconds, persons, video, estimate.layout)
+    return _video_poses(seconds, persons, video, estimate.layout)
 
 
 @cache
 def estimator():
-    """One for each process, and one thread for each: several videos at once take better care of the cores."""
+    """One for each process, with one thread: several videos at once use the cores better."""
     from feeder.pose.movenet import MoveNet
 
     return MoveNet(num_thread=1)
 
 
-def look_with_openpose(path: Path, openpose: str, model: str) -> Seen:
-    """What OpenPose's program sees."""
+def run_openpose_on(path: Path, openpose: str, model: str) -> VideoPoses:
+    """By OpenPose's program."""
     from feeder.pose.openpose import run_openpose
     from feeder.readers.openpose import read_frames
 
@@ -146,32 +146,32 @@ def look_with_openpose(path: Path, openpose: str, model: str) -> Seen:
     with tempfile.TemporaryDirectory() as folder:
         found = read_frames(run_openpose(openpose, path, Path(folder) / "json", model), (video.width, video.height))
     seconds = (found.first + np.arange(len(found.persons))) / video.fps
-    return _seen(seconds, found.persons, video, found.layout)
+    return _video_poses(seconds, found.persons, video, found.layout)
 
 
-def _seen(seconds: Iterable[float], persons: list[np.ndarray], video: Video, layout: str) -> Seen:
+def _video_poses(seconds: Iterable[float], persons: list[np.ndarray], video: Video, layout: str) -> VideoPoses:
     count = np.array([len(each) for each in persons], int)
-    nobody = np.zeros((0, load_skeleton(layout).num_joint, 3))
-    points = np.concatenate([nobody, *persons]).astype(np.float32)
-    return Seen(np.asarray(seconds), count, points, (video.width, video.height), video.fps, layout)
+    no_person = np.zeros((0, load_skeleton(layout).num_joint, 3))
+    points = np.concatenate([no_person, *persons]).astype(np.float32)
+    return VideoPoses(np.asarray(seconds), count, points, (video.width, video.height), video.fps, layout)
 
 
-def _keep(store: Path, job: str, seen: Seen) -> None:
+def _save(store: Path, job: str, poses: VideoPoses) -> None:
     store.parent.mkdir(parents=True, exist_ok=True)
     part = store.with_name(f"{store.name}.part")
     with part.open("wb") as file:
-        np.savez(file, job=job, **asdict(seen))
+        np.savez(file, job=job, **asdict(poses))
     part.replace(store)
 
 
-def _recall(store: Path, job: str) -> Seen | None:
-    """What was kept of this very video; None if there is nothing."""
+def _load(store: Path, job: str) -> VideoPoses | None:
+    """The poses kept of this very video; None if there are none."""
     try:
         with np.load(store) as kept:
             if str(kept["job"]) != job:
                 return None
             size, fps, layout = tuple(kept["frame_size"].tolist()), float(kept["fps"]), str(kept["layout"])
-            return Seen(kept["seconds"], kept["count"], kept["points"], size, fps, layout)
+            return VideoPoses(kept["seconds"], kept["count"], kept["points"], size, fps, layout)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
@@ -179,28 +179,31 @@ def _recall(store: Path, job: str) -> Seen | None:
 # ---- from frames to rows
 
 
-def follow(seen: Seen, layout: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Everybody who is there for LEAST frames, by how much of them there is to see.
+def track_persons(poses: VideoPoses, layout: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The persons who are seen in LEAST frames, the most active first.
 
     Returns:
         for each person the frames at FPS in which something is known, (n,) int rising, and the joints there (n, V, 3).
     """
-    source, target = load_skeleton(seen.layout), load_skeleton(layout)
-    tracker = Tracker(source, max_gap=max(1, round(GAP * seen.fps)))
-    joints = remap(seen.points, source, target)
+    source, target = load_skeleton(poses.layout), load_skeleton(layout)
+    tracker = Tracker(source, max_gap=max(1, round(GAP * poses.fps)))
+    joints = remap(poses.points, source, target)
     tracks: dict[int, tuple[Resampler, list]] = {}
-    ends = seen.count.cumsum().tolist()
-    for index, (seconds, begin, end) in enumerate(zip(seen.seconds.tolist(), [0, *ends], ends)):
-        for track, person in zip(tracker.update(index, seen.points[begin:end]).tolist(), joints[begin:end]):
-            resampler, moments = tracks.setdefault(track, (Resampler(FPS, seen.fps), []))
-            moments += resampler.add(seconds, person)
-    persons = [tuple(map(np.array, zip(*moments))) for _, moments in tracks.values() if len(moments) >= LEAST]
+    ends = poses.count.cumsum().tolist()
+    for index, (seconds, begin, end) in enumerate(zip(poses.seconds.tolist(), [0, *ends], ends)):
+        for track, person in zip(tracker.update(index, poses.points[begin:end]).tolist(), joints[begin:end]):
+            resampler, samples = tracks.setdefault(track, (Resampler(FPS, poses.fps), []))
+            samples += resampler.add(seconds, person)
+    persons = [tuple(map(np.array, zip(*samples))) for _, samples in tracks.values() if len(samples) >= LEAST]
     persons = [(frame, points) for frame, points in persons if points.any((1, 2)).sum() >= LEAST]
     return sorted(persons, key=lambda person: -activity(person[1]))
 
 
 def activity(joints: np.ndarray) -> float:
-    """How much of somebody there is to see, (n, V, 3): the sum of all scores, times how far the joints stray, in pixels."""
+    """How well a person is seen and how much they move, from joints (n, V, 3).
+
+    The sum of all scores, times the root mean square distance of the joints from their mean, in pixels.
+    """
     seen = joints[..., 2:] > 0  # (n, V, 1)
     count = np.maximum(seen.sum(0), 1)  # (V, 1)
     stray = (joints[..., :2] - joints[..., :2].sum(0) / count) * seen

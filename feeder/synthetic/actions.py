@@ -92,7 +92,7 @@ def drift(rng, T, *shape):
     return swing(hertz * t + start).mean(-1) * 1.5
 
 
-AT_REST = np.array(  # what arms do that have nothing to do; each looks like a moment of some action
+AT_REST = np.array(  # arms at rest; each pose also occurs in some action
     [
         [0.1, -0.97, 0.06],  # hang
         [0.22, -0.62, 0.05],  # on the hip

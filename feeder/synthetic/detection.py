@@ -27,11 +27,11 @@ def detect(pixels: np.ndarray, depth: np.ndarray, rng) -> tuple[np.ndarray, np.n
     for _ in range(rng.poisson(rng.exponential(1.5) * T / FPS)):
         start, frames = rng.integers(T), rng.integers(2, 30)
         scores[start : start + frames, rng.integers(V)] -= rng.uniform(0.2, 1.0)
-    scores[rng.random(T) < 0.004] = 0  # nobody was found in this frame
+    scores[rng.random(T) < 0.004] = 0  # no person was found in this frame
 
     size = np.ptp(pixels[..., 1], 1).mean()
-    tremble = size * rng.uniform(0.0015, 0.005) * (rng.normal(size=(T, V, 2)) + drift(rng, T, V, 2))
-    pixels = pixels + tremble * (1 + 2 * (1 - scores.clip(0, 1)))[..., None]
+    noise = size * rng.uniform(0.0015, 0.005) * (rng.normal(size=(T, V, 2)) + drift(rng, T, V, 2))
+    pixels = pixels + noise * (1 + 2 * (1 - scores.clip(0, 1)))[..., None]
     keypoints = pixels / FRAME_SIZE - 0.5
     scores = np.where((np.abs(keypoints) < 0.5).all(-1) & (scores > 0.1), scores.clip(0, 1), 0)
     return keypoints * (scores > 0)[..., None], scores

@@ -11,12 +11,12 @@ from itertools import permutations
 
 import numpy as np
 
-MAX_STEP = 0.15  # mean joint distance, as a fraction of the frame, beyond which it is somebody else
+MAX_STEP = 0.15  # mean joint distance, as a fraction of the frame, beyond which it is another person
 MAX_GAP = 30  # frames a person may be lost and still be the same person: a second
 
 
 def link_persons(pose: np.ndarray, score: np.ndarray, num_person: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sort detections in any order into num_person rows that follow their person.
+    """Sort detections in any order into num_person rows, one for each person.
 
     Tracks are taken by their total score, the highest first; each goes into the first row that is free in all of its
     frames, and is left out if there is none.

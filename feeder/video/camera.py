@@ -1,4 +1,4 @@
-"""A camera or a network stream, read by a thread of its own: whoever asks gets the newest picture, never a queue."""
+"""A camera or a network stream, read by a thread of its own, which keeps the latest picture alone."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ class Camera:
         self.fps = float(fps) if 0 < fps <= 1000 else 30.0
         self.is_file = self.capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0  # a web server's: it comes faster than it plays
         self.begin = time.monotonic()
-        self.newest: Frame | None = Frame(0, 0.0, image)  # BGR until it is asked for
+        self.latest: Frame | None = Frame(0, 0.0, image)  # BGR until it is read
         self.ended = False
         self.change = threading.Condition()
         self.thread = threading.Thread(target=self._capture, name=f"camera {source}", daemon=True)
         self.thread.start()
 
     def read(self, timeout: float = PATIENCE) -> Frame | None:
-        """The newest picture not yet asked for, RGB; waits for one. None: the camera went away, or kept silent so long.
+        """The latest picture that was not read yet, RGB; waits for one. None: the camera is gone, or gave none in that time.
 
         Frame.index counts the pictures taken, so those that were passed over leave gaps; seconds run from the first.
         """
         with self.change:
-            self.change.wait_for(lambda: self.newest is not None or self.ended, timeout)
-            frame, self.newest = self.newest, None
+            self.change.wait_for(lambda: self.latest is not None or self.ended, timeout)
+            frame, self.latest = self.latest, None
         if frame is not None:
             frame.image = cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
         return frame
@@ -63,7 +63,7 @@ class Camera:
             self.change.notify_all()
 
     def close(self) -> None:
-        """Stop, and wait for it: for a silent stream no longer than PATIENCE."""
+        """Stop, and wait for it: for a stream without pictures no longer than PATIENCE."""
         self.stop()
         self.thread.join(PATIENCE)
 
@@ -90,7 +90,7 @@ class Camera:
                 if self.is_file:
                     time.sleep(max(0, self.begin + index / self.fps - time.monotonic()))
                 with self.change:
-                    self.newest = Frame(index, time.monotonic() - self.begin, image)
+                    self.latest = Frame(index, time.monotonic() - self.begin, image)
                     self.change.notify_all()
         except cv2.error:  # a driver's way of saying that the camera is gone
             return

@@ -1,4 +1,4 @@
-"""The sound of one video file on its way into another, packet by packet, never ahead of the picture."""
+"""The sound of one video file on its way into another, packet by packet, never before the picture."""
 
 from __future__ import annotations
 

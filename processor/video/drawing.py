@@ -18,7 +18,7 @@ from feeder.video.opencv import cv2
 from processor.recognizer import Recognizer
 from processor.video.windows import Window
 
-COLOURS = np.array(  # of the tracks in turn: bright on black, easily told apart
+COLOURS = np.array(  # of the tracks in turn: bright on black, easy to distinguish
     [[64, 196, 255], [255, 165, 40], [130, 230, 110], [255, 105, 180], [250, 230, 90]]
     + [[170, 140, 255], [255, 105, 90], [50, 225, 190], [115, 150, 255], [205, 165, 120]]
 )

@@ -101,7 +101,7 @@ def test_three_commands(toy, monkeypatch, capsys):
     assert "not used, is not a clip: 1 (around/notes.txt)" in said
     left_out = dict(line.strip().split(": ", 1) for line in said.splitlines() if line.startswith("    "))
     assert left_out.keys() == {"around/0.mp4", "below/0.mp4"}
-    assert "is not a video" in left_out["around/0.mp4"] and "nobody is seen in it" in left_out["below/0.mp4"]
+    assert "is not a video" in left_out["around/0.mp4"] and "no person is seen in it" in left_out["below/0.mp4"]
     assert (toy / "data/custom/label_names.txt").read_text().split("\n") == [*sorted(PATHS), ""]
     clips = read_packed("data/custom/train_data.npy", "data/custom/train_label.pkl")
     assert len(clips.data) == 10 and clips.data.shape[1] == 3 and clips.data.shape[3:] == (18, 1)
@@ -134,8 +134,8 @@ def test_a_new_video_and_another_layout_cost_only_what_is_new(toy, monkeypatch):
     gendata(monkeypatch, "--data_path", "videos", "--num_worker", 1)
     first = (toy / "data/custom/train_data.npy").read_bytes()
     looked = []
-    look = video.look
-    monkeypatch.setattr(video, "look", lambda path: looked.append(path.name) or look(path))
+    estimate = video.estimate_poses
+    monkeypatch.setattr(video, "estimate_poses", lambda path: looked.append(path.name) or estimate(path))
     gendata(monkeypatch, "--data_path", "videos", "--num_worker", 1)
     assert (toy / "data/custom/train_data.npy").read_bytes() == first and looked == []
     juggle(toy / "videos/around/9.mp4", "around", 9)

@@ -10,7 +10,7 @@ import pytest
 from feeder.gendata import read_all
 from feeder.readers import video
 from feeder.readers.clip import Clip
-from feeder.readers.video import FPS, Seen, activity, follow, places, read, rows
+from feeder.readers.video import FPS, VideoPoses, activity, places, read, rows, track_persons
 from feeder.skeleton import load_skeleton
 from feeder.video.encode import VideoWriter
 from torchlight.errors import DataError
@@ -28,12 +28,12 @@ def seen(frames, fps=30.0):
     """What was seen: a list of persons for each frame."""
     points = np.concatenate([np.zeros((0, 18, 3)), *[np.array(each).reshape(-1, 18, 3) for each in frames]])
     count = np.array([len(each) for each in frames])
-    return Seen(np.arange(len(frames)) / fps, count, points.astype(np.float32), SIZE, fps, "openpose")
+    return VideoPoses(np.arange(len(frames)) / fps, count, points.astype(np.float32), SIZE, fps, "openpose")
 
 
 def test_who_moves_is_person_1_and_who_stands_by_is_person_2():
     frames = [[person(100), person(400 + 40 * np.sin(t / 4), 0.6)] for t in range(60)]
-    persons = follow(seen(frames), "openpose")
+    persons = track_persons(seen(frames), "openpose")
     keypoints, scores = rows(persons, 2, SIZE)
     assert keypoints.shape == (2, 60, 18, 2) and scores.shape == (2, 60, 18)
     assert np.ptp(keypoints[0, :, 0, 0]) == pytest.approx(80 / 640, rel=0.02) and np.ptp(keypoints[1, :, 0, 0]) < 1e-6
@@ -46,7 +46,7 @@ def test_somebody_who_comes_back_goes_on_in_the_same_row_and_empty_ends_are_left
     frames = (
         [[]] * 10 + [[person(100 + t)] for t in range(20)] + [[]] * 45 + [[person(500 - t)] for t in range(20)] + [[]]
     )
-    persons = follow(seen(frames), "openpose")
+    persons = track_persons(seen(frames), "openpose")
     assert len(persons) == 2
     keypoints, scores = rows(persons, 1, SIZE)
     here = scores[0].any(1)
@@ -57,19 +57,19 @@ def test_somebody_who_comes_back_goes_on_in_the_same_row_and_empty_ends_are_left
 @pytest.mark.parametrize("fps", [12.5, 24, 60])
 def test_clips_have_30_frames_a_second_whatever_the_video_has(fps):
     frames = [[person(100 + 60 * t / fps)] for t in range(round(3 * fps))]
-    ((frame, joints),) = follow(seen(frames, fps), "openpose")
+    ((frame, joints),) = track_persons(seen(frames, fps), "openpose")
     assert abs(len(frame) - 3 * FPS) <= 3
     np.testing.assert_allclose(np.diff(joints[:, 0, 0]).mean(), 60 / FPS, rtol=0.02)
 
 
 def test_joints_of_another_layout():
-    ((_, joints),) = follow(seen([[person(100)]] * 10), "penn-action")
+    ((_, joints),) = track_persons(seen([[person(100)]] * 10), "penn-action")
     assert joints.shape == (10, load_skeleton("penn-action").num_joint, 3)
 
 
 def test_somebody_seen_in_a_few_frames_is_nobody():
-    assert follow(seen([[person(100)]] * 7 + [[]] * 20), "openpose") == []
-    assert follow(seen([[]] * 20), "openpose") == []
+    assert track_persons(seen([[person(100)]] * 7 + [[]] * 20), "openpose") == []
+    assert track_persons(seen([[]] * 20), "openpose") == []
 
 
 # ---- files
@@ -125,7 +125,7 @@ def test_a_video_is_looked_at_once_unless_it_changes(tmp_path, estimator):
 def test_nobody_and_no_video_are_one_line(tmp_path, estimator):
     options = {"root": tmp_path, "kept": tmp_path / "kept"}
     for _ in range(2):
-        with pytest.raises(DataError, match="nobody is seen in it"):
+        with pytest.raises(DataError, match="no person is seen in it"):
             read(film(tmp_path / "run/a.mp4", 12, somebody=False), **options)
     (tmp_path / "run/b.mp4").write_bytes(b"nothing" * 100)
     with pytest.raises(DataError, match="is not a video"):
