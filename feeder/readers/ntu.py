@@ -11,7 +11,7 @@ performer, repetition and action; the label is the action less one.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def read_bodies(path: str | Path) -> tuple[int, list[Body]]:
     raw = path.read_bytes().lstrip()
     space = np.frombuffer(raw, np.uint8) <= 32
     begin = np.flatnonzero(space[:-1] > space[1:])  # the space right before every word, but for the first
-    num_frame, frame_of, key_of, place_of = _walk(raw, begin.data, path)
+    num_frame, frame_of, key_of, place_of = _find_bodies(raw, begin.data, path)
     joint = (np.array(place_of)[:, None] + VALUES * np.arange(NUM_JOINT)).ravel()  # the word that is a joint's x
     joints = _numbers(raw, begin[joint], begin[joint + 3], path).reshape(-1, NUM_JOINT, 3)
     members: dict[tuple[int, int], list[int]] = {}
@@ -174,44 +174,54 @@ def label_names(dataset: str = "ntu60") -> list[str]:
     return read_lines(NAMES[dataset])
 
 
-def _walk(raw: bytes, begin: memoryview, path: Path) -> tuple[int, list[int], list[tuple], list[int]]:
-    """Number of frames and, for every body of every frame: its frame, (ID, which one of this ID), its first joint's word."""
-    at, count = -1, len(begin)  # the current word, -1 is the first; the number of words after it
+class _Words:
+    """The words of a file, read one by one or skipped; `at` is the current one, -1 the first, of `count` after the first."""
 
-    def number(what: str) -> int:
-        if at >= count or not raw:
-            raise DataError(f"{path}: cut off: {what} is missing; get the file anew")
-        word = raw[begin[at] if at >= 0 else 0 : begin[at + 1] if at + 1 < count else None].strip()
+    def __init__(self, raw: bytes, begin: memoryview, path: Path):
+        self.raw, self.begin, self.path, self.at, self.count = raw, begin, path, -1, len(begin)
+
+    def number(self, what: str, skip: int = 1) -> int:
+        """The current word, a whole number, after which `skip` words are skipped, itself among them."""
+        at, begin = self.at, self.begin
+        if at >= self.count or not self.raw:
+            raise DataError(f"{self.path}: cut off: {what} is missing; get the file anew")
+        end = begin[at + 1] if at + 1 < self.count else None
+        word = self.raw[begin[at] if at >= 0 else 0 : end].strip()
         if not word.isdigit():
             found = word[:20].decode("latin1")
-            raise DataError(f"{path}: {what} should be a whole number, found {found!r}")
+            raise DataError(f"{self.path}: {what} should be a whole number, found {found!r}")
+        self.at += skip
         return int(word[:40])
 
-    frame_of, key_of, place_of = [], [], []
-    num_frame = number("the number of frames")
-    at += 1
+
+def _find_bodies(raw: bytes, begin: memoryview, path: Path) -> tuple[int, list[int], list[tuple], list[int]]:
+    """Number of frames and, for every body of every frame: its frame, (ID, which one of this ID), its first joint's word."""
+    words, frame_of, key_of, place_of = _Words(raw, begin, path), [], [], []
+    num_frame = words.number("the number of frames")
     for frame in range(num_frame):
-        num_body = number(f"the number of bodies in frame {frame}")
-        at += 1
-        seen: list[int] = []
-        for _ in range(num_body):
-            body = number(f"a body ID in frame {frame}")
-            at += 10
-            num_joint = number(f"the number of joints in frame {frame}")
-            if num_joint != NUM_JOINT:
-                raise DataError(f"{path}: a body in frame {frame} has {num_joint} joints instead of {NUM_JOINT}")
+        for key in _bodies_of_frame(words, frame, num_frame):
             frame_of.append(frame)
-            key_of.append((body, seen.count(body)))
-            place_of.append(at + 1)
-            seen.append(body)
-            at += 1 + NUM_JOINT * VALUES
-            if at > count:
-                raise DataError(f"{path}: cut off in frame {frame} of {num_frame}; get the file anew")
-    if at < count:
+            key_of.append(key)
+            place_of.append(words.at - NUM_JOINT * VALUES)
+    if words.at < words.count:
         raise DataError(f"{path}: goes on after its last frame ({num_frame}); get the file anew")
     if not place_of:
         raise DataError(f"{path}: no body in any of its {num_frame} frames")
     return num_frame, frame_of, key_of, place_of
+
+
+def _bodies_of_frame(words: _Words, frame: int, num_frame: int) -> Iterator[tuple[int, int]]:
+    """(ID, which one of this ID) of each body; `words` is then behind the last value of its joints."""
+    seen: list[int] = []
+    for _ in range(words.number(f"the number of bodies in frame {frame}")):
+        body = words.number(f"a body ID in frame {frame}", skip=10)  # and nine values about the body
+        num_joint = words.number(f"the number of joints in frame {frame}", skip=1 + NUM_JOINT * VALUES)
+        if num_joint != NUM_JOINT:
+            raise DataError(f"{words.path}: a body in frame {frame} has {num_joint} joints instead of {NUM_JOINT}")
+        if words.at > words.count:
+            raise DataError(f"{words.path}: cut off in frame {frame} of {num_frame}; get the file anew")
+        yield body, seen.count(body)
+        seen.append(body)
 
 
 def _numbers(raw: bytes, begin: np.ndarray, end: np.ndarray, path: Path) -> np.ndarray:

@@ -93,9 +93,19 @@ def rows(path):
 # ---- what comes out
 
 
+def test_the_former_name_of_stream_weights_is_taken_in_configs_too(made):
+    for key in ("weights", "stream_weights"):
+        (made / f"{key}.yaml").write_text(yaml.safe_dump({key: [2, 1, 1]}))
+        assert ensemble(made, "-c", made / f"{key}.yaml", "-w", made / key) == 0
+    assert (made / "weights/summary.csv").read_text() == (made / "stream_weights/summary.csv").read_text()
+    (made / "both.yaml").write_text("weights: [1, 1, 1]\nstream_weights: [1, 1, 1]\n")
+    assert ensemble(made, "-c", made / "both.yaml") == 2
+
+
+@pytest.mark.parametrize("option", ["--stream_weights", "--weights"])
 @pytest.mark.parametrize("weights", [(1, 1, 1), (2, 2, 1), (0.5, 0, 3)])
-def test_the_fusion_is_that_of_a_plain_loop(made, weights):
-    assert ensemble(made, "--weights", *weights) == 0
+def test_the_fusion_is_that_of_a_plain_loop(made, weights, option):
+    assert ensemble(made, option, *weights) == 0
     plain = by_hand(results(made), weights)
     saved = pickle.loads((made / "out/test_result.pkl").read_bytes())
     assert set(saved) == set(plain)
