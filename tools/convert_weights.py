@@ -3,7 +3,7 @@
 python tools/convert_weights.py j.pth models/st_gcn_pp.ntu-xsub.pt
 python tools/convert_weights.py --to pyskl models/mine.pt mine.pth
 
-Beside the weights comes a .yaml of the same name: `model` and `model_args` that fit them. The graph is the file's own, for
+Beside the weights comes their side-car, a .yaml of the same name: network, its arguments, layout. The graph is the file's own, for
 PYSKL's NTU skeleton has other bones at the hands than the layout of the same name here. Two things are not in the weights:
 the layout, known by the number of joints or said by --layout; and the stride of a block, taken to be 2 where the block has
 a residual projection (block 0 has stride 1), as in every published configuration.
@@ -31,6 +31,7 @@ from torch import Tensor
 
 from feeder.skeleton import known_layouts, load_skeleton
 from net import st_gcn, st_gcn_pp
+from processor.sidecar import write_sidecar
 from tools.command import run
 from torchlight.checkpoint import read_weights
 from torchlight.errors import DataError
@@ -114,16 +115,19 @@ def main() -> None:
         if skeleton.num_joint != joints:
             raise DataError(f"--layout {arg.layout} has {skeleton.num_joint} joints, the network has {joints}")
         model_args["graph_args"]["layout"] = arg.layout
-    text = yaml.safe_dump({"model": network.model, "model_args": model_args}, sort_keys=False, default_flow_style=None)
+    description = {"model": network.model, "model_args": model_args}
+    layout = model_args["graph_args"].get("layout")
+    if layout is not None:
+        description["skeleton"] = load_skeleton(layout).description
     write(arg.out, weights)
-    with atomic_write(settings, "w") as file:
-        file.write(f"# fits {arg.out.name}\n{text}")
-    print(text, end="")
-    if "layout" not in model_args["graph_args"]:
+    write_sidecar(arg.out, description)
+    print(f"model: {network.model}")
+    print(yaml.safe_dump({"model_args": model_args}, sort_keys=False, default_flow_style=None), end="")
+    if layout is None:
         print(f"no layout is known for {joints} joints: give it with --layout, or fill it in in {settings}")
     elif not arg.layout and len(several := layouts_of(joints)) > 1:
         print(f"{joints} joints: taken for {several[0]}; --layout says it if it is {' or '.join(several[1:])}")
-    print(f"{arg.out}: {len(weights)} weights; {settings}: model and model_args")
+    print(f"{arg.out}: {len(weights)} weights; {settings}: its side-car")
 
 
 def write(path: Path, content: object) -> None:

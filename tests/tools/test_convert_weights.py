@@ -83,7 +83,7 @@ def st_gcn_of_pyskl(layout="coco", in_channels=2, num_class=7, blocks=THREE) -> 
 def load(folder: Path) -> nn.Module:
     """The network that OUT.yaml describes with the weights of OUT.pt, strictly."""
     settings = yaml.safe_load((folder / "out.yaml").read_text(encoding="utf-8"))
-    assert set(settings) == {"model", "model_args"}
+    assert {"model", "model_args"} <= set(settings) <= {"model", "model_args", "skeleton"}
     module = {"net.st_gcn.Model": st_gcn, "net.st_gcn_pp.Model": st_gcn_pp}[settings["model"]]
     model = module.Model(**settings["model_args"])
     model.load_state_dict(torch.load(folder / "out.pt", weights_only=True), strict=True)
