@@ -3,7 +3,7 @@
 python tools/convert_weights.py j.pth models/st_gcn_pp.ntu-xsub.pt
 python tools/convert_weights.py --to pyskl models/mine.pt mine.pth
 
-Beside the weights comes their side-car, a .yaml of the same name: network, its arguments, layout. The graph is the file's own, for
+Beside the weights comes their side-car, a .yaml of the same name: network, arguments, layout. The graph is the file's own, for
 PYSKL's NTU skeleton has other bones at the hands than the layout of the same name here. Two things are not in the weights:
 the layout, known by the number of joints or said by --layout; and the stride of a block, taken to be 2 where the block has
 a residual projection (block 0 has stride 1), as in every published configuration.

@@ -27,6 +27,7 @@ from feeder.tracking.tracker import Tracker
 from feeder.video.decode import SUFFIXES, Video
 from feeder.windows import GAP, LEAST, Resampler
 from torchlight.errors import DataError
+from torchlight.files import atomic_write
 
 FPS = 30.0  # of the clips, whatever the videos have
 
@@ -158,10 +159,8 @@ def _video_poses(seconds: Iterable[float], persons: list[np.ndarray], video: Vid
 
 def _save(store: Path, job: str, poses: VideoPoses) -> None:
     store.parent.mkdir(parents=True, exist_ok=True)
-    part = store.with_name(f"{store.name}.part")
-    with part.open("wb") as file:
+    with atomic_write(store) as file:
         np.savez(file, job=job, **asdict(poses))
-    part.replace(store)
 
 
 def _load(store: Path, job: str) -> VideoPoses | None:
