@@ -5,8 +5,10 @@ Files are read with torch.load(weights_only=True): tensors and plain containers,
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import shutil
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +19,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, short
 from torchlight.files import atomic_write
 
 NESTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # where others keep the weights
@@ -167,10 +169,33 @@ def _read(path: str | Path) -> Any:
 # ---- resuming
 
 
+def previous_of(path: str | Path) -> Path:
+    """Where save_checkpoint keeps the checkpoint before the last one."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}_previous{path.suffix}")
+
+
 def save_checkpoint(path: str | Path, **state: Any) -> None:
-    """Whatever a run needs to go on: state dicts, numbers, random_state(). Tensors and plain containers only."""
+    """Whatever a run needs to go on: state dicts, numbers, random_state(). Tensors and plain containers only.
+
+    The checkpoint that was there is kept beside it, see previous_of.
+    """
+    path = Path(path)
     with atomic_write(path) as file:
         torch.save(_without_numpy(state), file)
+        if path.exists():
+            _keep(path, previous_of(path))
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Give a file a second name, under which it stays when the first one gets new content."""
+    temporary = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # a file system without hard links
+        shutil.copy2(path, temporary)
+    temporary.replace(previous)
 
 
 def _without_numpy(value: Any) -> Any:
@@ -182,13 +207,25 @@ def _without_numpy(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """What save_checkpoint was given, on the CPU; UsageError if the file is not such a checkpoint."""
+def load_checkpoint(path: str | Path, schema: Mapping[str, Callable[[Any], bool]] | None = None) -> dict[str, Any]:
+    """What save_checkpoint was given, on the CPU.
+
+    Args:
+        schema: for every key that must be there, whether a value is valid.
+
+    Raises:
+        UsageError: the file is damaged, or is not such a checkpoint.
+    """
     state = _read(path)
     if not isinstance(state, dict) or "epoch" not in state:
         raise UsageError(
             f"{path}: nothing to resume from: checkpoint.pt is needed; a file of weights goes to --weights"
         )
+    for key, is_valid in (schema or {}).items():
+        if key not in state:
+            raise UsageError(f"{path}: damaged, {key} is missing")
+        if not is_valid(state[key]):
+            raise UsageError(f"{path}: damaged, {key} is {short(state[key])}")
     return state
 
 

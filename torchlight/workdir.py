@@ -87,8 +87,12 @@ class WorkDir:
 
     def last_metrics(self) -> dict[str, float]:
         """The last row of metrics.csv, of an earlier run too; empty if there is none."""
-        rows = _read_rows(self.path / "metrics.csv", before=sys.maxsize)
-        return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+        path = self.path / "metrics.csv"
+        rows = _read_rows(path, before=sys.maxsize)
+        try:
+            return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+        except (TypeError, ValueError):
+            raise UsageError(f"{path}: the last row has something that is not a number; move it away") from None
 
 
 def _stamp(line: str, time: bool) -> str:
@@ -98,11 +102,11 @@ def _stamp(line: str, time: bool) -> str:
 def _read_rows(path: Path, before: int) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
         return [row for row in rows if int(row["epoch"]) < before]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, csv.Error):
         raise UsageError(
             f"{path}: not the metrics of an earlier run (no whole number as epoch); move it away"
         ) from None

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,20 @@ from torchlight import checkpoint, device, optim
 from torchlight.errors import UsageError
 from torchlight.stopwatch import Stopwatch
 
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**48
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+
+
+SCHEMA = {  # of a checkpoint
+    **dict.fromkeys(("epoch", "batch", "iteration"), _is_count),
+    **dict.fromkeys(("best", "loss_sum", "seconds"), _is_finite),
+    **dict.fromkeys(("model", "optimizer", "scaler", "random"), lambda value: isinstance(value, dict)),
+}
 STATE = ("epoch", "batch", "iteration", "best", "loss_sum", "seconds")  # what a checkpoint keeps of the progress
 
 
@@ -41,9 +56,9 @@ class Training:
         self.epoch, self.batch, self.iteration, self.best = self.arg.start_epoch, 0, 0, -1.0
         self.loss_sum, self.seconds, self.stop_requested = 0.0, 0.0, False
         self.build_optimizer()
-        if self.arg.resume or (self.world.restarted and (self.folder / "checkpoint.pt").exists()):
-            self.resume()
         self.train_loader, self.train_batches = experiment.loader("train")
+        if self.arg.resume or self.world.restarted:
+            self.resume()
         self.test_loader = experiment.loader("test")[0] if "test" in experiment.feeders else None
         if self.test_loader is None:
             self.log("No test_feeder_args: this run trains without evaluation.")
@@ -252,22 +267,36 @@ class Training:
             )
 
     def resume(self) -> None:
-        """Restore the state of work_dir/checkpoint.pt."""
-        path = self.folder / "checkpoint.pt"
-        if not path.exists():
-            raise UsageError(f"--resume: {path} does not exist; the run in this folder did not finish an epoch")
-        state = checkpoint.load_checkpoint(path)
+        """Restore the state of work_dir/checkpoint.pt, or of the one before it if the last one is damaged."""
+        path, problem = self.folder / "checkpoint.pt", None
+        for file in (path, checkpoint.previous_of(path)):
+            if file.exists():
+                try:
+                    self.restore(checkpoint.load_checkpoint(file, SCHEMA), file)
+                except UsageError as error:
+                    self.log(str(error))
+                    problem = problem or error
+                else:
+                    self.log(f"Resumed from {file}: epoch {self.epoch}, batch {self.batch}.")
+                    return
+        if problem:
+            raise problem
+        self.log(f"--resume: {path} does not exist, nothing was saved yet: starting from the beginning.")
+
+    def restore(self, state: dict[str, Any], path: Path) -> None:
+        """Take over the content of a checkpoint; UsageError if it is not one of this run."""
+        if state["batch"] > self.train_batches.per_epoch:
+            raise UsageError(f"{path}: batch {state['batch']} where an epoch has {self.train_batches.per_epoch}")
         try:
             self.experiment.network.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError) as error:
-            line = f"--resume: {path} is of another network or optimizer; take the config it was made with"
+            self.scaler.load_state_dict(state["scaler"])
+            checkpoint.set_random_state(state["random"])
+        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            line = f"--resume: {path} is damaged, or of another network or optimizer; take the config it was made with"
             raise UsageError(line) from error
-        self.scaler.load_state_dict(state["scaler"])
         for key in STATE:
             setattr(self, key, state[key])
-        checkpoint.set_random_state(state["random"])
-        self.log(f"Resumed from {path}: epoch {self.epoch}, batch {self.batch}.")
 
     def compiled(self) -> torch.nn.Module:
         """The network under torch.compile, tried on one batch; where that fails, a log line and the network itself."""

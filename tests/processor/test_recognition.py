@@ -56,6 +56,7 @@ def test_training_writes_the_files_of_the_original_and_learns(trained, small):
         "best_model.pt",
         "best_model.yaml",
         "checkpoint.pt",
+        "checkpoint_previous.pt",
     }
     first, blank, *rest = (trained / "config.yaml").read_text().splitlines()
     assert first.startswith("# command line: recognition -c ") and blank == ""
@@ -131,6 +132,69 @@ def test_a_run_stopped_in_the_middle_and_resumed_ends_with_the_same_weights(smal
     rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, work_dir)]
     for a, b in zip(*rows, strict=True):
         assert [a[k] for k in ("epoch", "loss", "lr", "top1")] == [b[k] for k in ("epoch", "loss", "lr", "top1")]
+
+
+def damaged(state):
+    """A checkpoint made wrong in many ways: {what: state}."""
+    wrong = {f"without {key}": {k: v for k, v in state.items() if k != key} for key in state}
+    for key, value in [("epoch", -1), ("epoch", "2"), ("epoch", True), ("batch", 999), ("batch", 1.5), ("best", None),
+                       ("loss_sum", float("nan")), ("seconds", [1]), ("model", 3), ("optimizer", []), ("scaler", None),
+                       ("random", {}), ("model", {}), ("optimizer", {"state": {}}), ("random", {"python": 1})]:  # fmt: skip
+        wrong[f"{key} {value}"] = {**state, key: value}
+    shape = {key: value[:1] if value.dim() else value for key, value in state["model"].items()}
+    return wrong | {"other shapes": {**state, "model": shape}, "a list": [1, 2], "weights": state["model"]}
+
+
+@pytest.fixture(scope="module")
+def begun(small, tmp_path_factory):
+    """A run of two epochs, whose checkpoint and the one before it are there."""
+    folder = tmp_path_factory.mktemp("begun")
+    assert run(small, folder, "--num_epoch", 2) == 0
+    assert (folder / "checkpoint.pt").exists() and (folder / "checkpoint_previous.pt").exists()
+    return folder
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before_it_and_says_so(small, begun, tmp_path, capsys):
+    whole = weights(begun / "epoch2_model.pt")
+    state = torch.load(begun / "checkpoint.pt", weights_only=True)
+    for i, (what, wrong) in enumerate(damaged(state).items()):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        shutil.copy(begun / "checkpoint_previous.pt", folder)
+        torch.save(wrong, folder / "checkpoint.pt")
+        capsys.readouterr()
+        assert run(small, folder, "--num_epoch", 2, "--resume") == 0, what
+        assert "checkpoint_previous.pt: epoch 1, batch 0." in capsys.readouterr().out, what
+        assert same(whole, weights(folder / "epoch2_model.pt")), what
+
+
+def test_where_both_checkpoints_are_damaged_it_is_one_line(small, begun, tmp_path, capsys):
+    content = (begun / "checkpoint.pt").read_bytes()
+    for i, cut in enumerate([b"", content[:1000], content[:-1000], b"no checkpoint"]):
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        for name in ("checkpoint.pt", "checkpoint_previous.pt"):
+            (folder / name).write_bytes(cut)
+        assert run(small, folder, "--resume") == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {folder}/checkpoint.pt: ") and error.count("\n") == 1
+        assert (folder / "checkpoint.pt").read_bytes() == cut
+
+
+def test_a_run_that_has_saved_nothing_yet_is_resumed_from_the_beginning(small, trained, tmp_path, capsys):
+    assert run(small, tmp_path, "--resume") == 0
+    assert "nothing was saved yet: starting from the beginning" in capsys.readouterr().out
+    assert same(weights(trained / "epoch6_model.pt"), weights(tmp_path / "epoch6_model.pt"))
+
+
+@pytest.mark.parametrize("content", [b"epoch,loss\n1,x\n", b"epoch,loss\n\xff\xfe,1\n", b"loss\n1\n", b"epoch\n1,2\n"])
+def test_a_damaged_metrics_csv_is_one_line(small, begun, tmp_path, capsys, content):
+    shutil.copy(begun / "checkpoint.pt", tmp_path)
+    (tmp_path / "metrics.csv").write_bytes(content)
+    assert run(small, tmp_path, "--num_epoch", 2, "--resume") == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path}/metrics.csv: " in error and error.count("\n") == 1
+    assert (tmp_path / "metrics.csv").read_bytes() == content
 
 
 def test_the_test_phase_writes_tables_pictures_and_scores(small, trained, tmp_path):
@@ -386,7 +450,6 @@ BAD = {
     "an empty batch": (["--batch_size", "0"], "'0' where a whole number of at least 1 belongs"),
     "no number": (["--num_epoch", "many"], "'many' where a whole number"),
     "a negative rate": (["--base_lr", "-1"], "'-1' where a number of at least 0 belongs"),
-    "nothing to resume": (["--resume"], "checkpoint.pt does not exist"),
     "names of another data set": (["--label_names", "requirements.txt"], "names"),
 }
 
