@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -23,5 +24,15 @@ def did_you_mean(word: object, names: Iterable[object]) -> str:
 
 
 def short(value: object) -> str:
-    """A value as a message quotes it: 80 characters at most."""
-    return repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:76]} ..."
+    """A value as a message quotes it: one line of 80 characters at most, however large or nested the value is."""
+    try:
+        text = " ".join(_REPR.repr(value).split())
+    except ValueError:  # a whole number of thousands of digits
+        text = f"<{type(value).__name__}>"
+    return text if len(text) <= 80 else f"{text[:76]} ..."
+
+
+_REPR = reprlib.Repr()  # composes no more than it shows: shared nested lists would grow without end
+_REPR.maxlevel = 4
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = _REPR.maxset = 8
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = 78

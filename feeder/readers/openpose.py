@@ -14,7 +14,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,8 @@ OPTIONS = {
     "--frame_size": {"metavar": "WIDTHxHEIGHT", "help": "of the videos, where coordinates are pixels, e.g. 1920x1080"},
     "--layout": {"help": "joints to make of those in the files, a name or a YAML file (default: openpose)"},
 }
-MAX_FRAME = 10_000_000  # four days of video; beyond it a number is not that of a frame
+MAX_FRAME = 100_000_000  # a month of video; a larger number is not that of a frame
+MAX_GAP = 10_000  # frames without a file; more of them are a mistake in the numbers
 
 
 @dataclass
@@ -192,8 +193,12 @@ def _files(folder: Path, name: str | None) -> dict[int, Path]:
     if name is not None and name not in clips:
         raise DataError(f"{folder}: no file named {name}_<number>_keypoints.json; the clips there are {_some(clips)}")
     files = clips[name] if name is not None else next(iter(clips.values()))
-    if max(files) - min(files) >= MAX_FRAME:
-        raise DataError(f"{folder}: numbers run from {min(files)} to {max(files)}; they are not those of frames")
+    number = sorted(files)
+    if number[-1] > MAX_FRAME:
+        raise DataError(f"{files[number[-1]]}: its number is too large for a frame (above {MAX_FRAME})")
+    for before, after in pairwise(number):
+        if after - before > MAX_GAP:
+            raise DataError(f"{folder}: no files between frames {before} and {after}; two clips, or wrong numbers?")
     return files
 
 

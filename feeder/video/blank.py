@@ -11,6 +11,7 @@ from feeder.readers.openpose import Keypoints
 from feeder.video.decode import Frame
 from torchlight.errors import DataError
 
+MAX_FRAME = 1_000_000  # nine hours
 SIZE = 340, 256  # where the keypoints are fractions of the frame
 
 
@@ -22,6 +23,8 @@ class BlankVideo:
         self.has_audio, self.broken = False, 0
         if not self.num_frame:
             raise DataError(f"{path} has no frames")
+        if self.num_frame > MAX_FRAME:
+            raise DataError(f"{path}: begins at frame {keypoints.first}; give its video with --video")
         self.width, self.height = SIZE
         if not keypoints.fractions:
             largest = max((persons[..., :2].max(initial=0) for persons in keypoints.persons), default=0)

@@ -33,6 +33,21 @@ def test_gaps_and_empty_frames_stay_in_place(tmp_path):
     assert found.persons[9][0, 0].tolist() == [12, 50, 0.5]
 
 
+@pytest.mark.parametrize("numbers", [(0, 9_999_999), (0, 10_001), (5, 6, 10**30), (10**30,)])
+def test_numbers_that_cannot_be_frames_cost_no_memory(tmp_path, numbers):
+    for number in numbers:
+        (tmp_path / f"v_{number}_keypoints.json").write_text(json.dumps({"people": [person()]}))
+    with pytest.raises(DataError, match="no files between frames|too large for a frame"):
+        openpose.read_frames(tmp_path)
+
+
+def test_a_gap_that_a_video_may_have_is_no_mistake(tmp_path):
+    for number in (70_000, 80_000):
+        write(tmp_path / "a", number, person())
+    found = openpose.read_frames(tmp_path / "a")
+    assert found.first == 70_000 and [i for i, persons in enumerate(found.persons) if len(persons)] == [0, 10_000]
+
+
 @pytest.mark.parametrize("names", [["1", "2", "10"], ["img1", "img2", "img10"], ["a_b_1", "a_b_2", "a_b_10"]])
 def test_files_are_sorted_by_number(tmp_path, names):
     for i, name in enumerate(names):
@@ -126,7 +141,7 @@ def test_a_bad_folder_is_one_line_that_names_it(tmp_path):
         openpose.read_frames(tmp_path / "two")
     write(tmp_path / "stamps", 1, person())
     write(tmp_path / "stamps", 1700000000, person())
-    with pytest.raises(DataError, match="not those of frames"):
+    with pytest.raises(DataError, match="too large for a frame"):
         openpose.read_frames(tmp_path / "stamps")
     write(tmp_path / "pixels", 1, person())
     with pytest.raises(DataError, match="coordinates are pixels, so the size of the frame must be given"):
