@@ -5,6 +5,7 @@ Files are read with torch.load(weights_only=True): tensors and plain containers,
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import re
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from torchlight.errors import UsageError, did_you_mean, short
-from torchlight.files import atomic_write
+from torchlight.files import named_errors, write_bytes
 
 NESTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # where others keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # what wrappers put before every key
@@ -43,8 +44,14 @@ def unwrap(model: nn.Module) -> nn.Module:
 def save_weights(model: nn.Module, path: str | Path) -> None:
     """The state dict as the original writes it: an OrderedDict of CPU tensors, no `module.` before the keys, no half floats."""
     weights = OrderedDict((key, _plain(value)) for key, value in unwrap(model).state_dict().items())
-    with atomic_write(path) as file:
-        torch.save(weights, file)
+    write_bytes(path, _serialised(weights))
+
+
+def _serialised(content: Any) -> bytes:
+    """What torch.save writes. In memory first: torch tells of a full disk in many lines, and not which file."""
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:
@@ -181,10 +188,11 @@ def save_checkpoint(path: str | Path, **state: Any) -> None:
     The checkpoint that was there is kept beside it, see previous_of.
     """
     path = Path(path)
-    with atomic_write(path) as file:
-        torch.save(_without_numpy(state), file)
-        if path.exists():
+    content = _serialised(_without_numpy(state))
+    if path.exists():
+        with named_errors(path):
             _keep(path, previous_of(path))
+    write_bytes(path, content)
 
 
 def _keep(path: Path, previous: Path) -> None:
@@ -196,6 +204,7 @@ def _keep(path: Path, previous: Path) -> None:
     except OSError:  # a file system without hard links
         shutil.copy2(path, temporary)
     temporary.replace(previous)
+    temporary.unlink(missing_ok=True)  # rename leaves both where they are the same file already
 
 
 def _without_numpy(value: Any) -> Any:

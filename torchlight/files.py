@@ -1,24 +1,52 @@
-"""Files that appear under their names only once they are whole."""
+"""Files that appear under their names only once they are whole, and errors that say which file and why."""
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 
 @contextmanager
-def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
+def named_errors(path: str | Path, size: int | None = None) -> Iterator[None]:
+    """Errors of the operating system in this block name the file; of a full disk also the sizes.
+
+    Args:
+        size: bytes that are to be written, if known.
+    """
+    try:
+        yield
+    except OSError as error:
+        text = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            with suppress(OSError):
+                text += f", {shutil.disk_usage(Path(path).parent).free / 2**20:.1f} MiB are free"
+            text += "" if size is None else f", {size / 2**20:.1f} MiB are needed"
+        elif error.filename is not None:
+            raise
+        raise OSError(error.errno, text, str(path)) from error
+
+
+@contextmanager
+def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) -> Iterator[IO]:
     """A file that appears under its name only once it is whole: written beside it, synced, renamed; on failure nothing stays.
 
     Text is UTF-8. The name is free again, or still that of the older file, after any exception, Ctrl-C included.
+
+    Args:
+        size: bytes that are to be written, if known; for the error of a full disk.
+
+    Raises:
+        OSError: with the name of the file; of a full disk with the space that is free.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with named_errors(path, size), temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -26,3 +54,9 @@ def atomic_write(path: str | Path, mode: str = "wb") -> Iterator[IO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """A whole file at once, atomically; where the disk is full, the error says how much is needed."""
+    with atomic_write(path, size=len(content)) as file:
+        file.write(content)

@@ -21,7 +21,7 @@ from typing import Any
 import yaml
 
 from torchlight.errors import UsageError
-from torchlight.files import atomic_write
+from torchlight.files import atomic_write, named_errors
 
 
 class WorkDir:
@@ -66,7 +66,8 @@ class WorkDir:
     def log_to_file(self, line: str, time: bool = True) -> None:
         """Append a line to log.txt without printing it."""
         if self.save_log:
-            with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            path = self.path / "log.txt"
+            with named_errors(path), path.open("a", encoding="utf-8") as file:
                 file.write(f"{_stamp(line, time)}\n")
 
     def metrics(self, row: Mapping[str, Any]) -> None:
