@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from feeder.skeleton import Skeleton, load_skeleton
-from torchlight.config import load_yaml
+from torchlight.config import dump_yaml, load_yaml
 from torchlight.errors import DataError, UsageError, did_you_mean, short
 from torchlight.files import atomic_write
 
@@ -54,7 +52,7 @@ def write_info(folder: str | Path, info: DatasetInfo) -> None:
     content = {key: getattr(info, key) for key in _CHECKS if getattr(info, key) is not None}
     content = {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
     with atomic_write(Path(folder) / FILE, "w") as file:
-        yaml.safe_dump(content, file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+        dump_yaml(content, file, sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_info(data_path: str | Path) -> DatasetInfo | None:

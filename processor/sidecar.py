@@ -20,11 +20,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from feeder.preprocess import Preprocess
 from feeder.skeleton import Skeleton
-from torchlight.config import load_config
+from torchlight.config import dump_yaml, load_config
 from torchlight.errors import UsageError, did_you_mean, short
 from torchlight.files import atomic_write
 
@@ -94,7 +92,7 @@ def sidecar_path(weights: str | Path) -> Path:
 
 def write_sidecar(weights: str | Path, description: Mapping[str, Any]) -> None:
     with atomic_write(sidecar_path(weights), "w") as file:
-        yaml.safe_dump(dict(description), file, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+        dump_yaml(dict(description), file, sort_keys=False, default_flow_style=None, width=120)
 
 
 def read_sidecar(weights: str | Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -30,9 +30,16 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes the texts that _Loader would read as numbers, e.g. "1e3"."""
+
+
+for _side in (_Loader, _Dumper):
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"[-+]?([0-9][0-9_]*(\.[0-9]*)?|\.[0-9]+)[eE][-+]?[0-9]+$"),
+        list("-+.0123456789"),
+    )
 
 
 def load_config(path: str | Path) -> dict[str, Any]:
@@ -68,6 +75,11 @@ def load_yaml(path: Path) -> Any:
         raise UsageError(f"{path}: nested too deeply") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
         raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
+
+
+def dump_yaml(content: Any, file: IO[str], **style: Any) -> None:
+    """Plain values as YAML that load_yaml reads back as they are; `style` is that of yaml.dump."""
+    yaml.dump(content, file, _Dumper, allow_unicode=True, **style)
 
 
 def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, dict]]:

@@ -18,8 +18,7 @@ from pathlib import Path
 from time import strftime
 from typing import Any
 
-import yaml
-
+from torchlight.config import dump_yaml
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write, named_errors
 
@@ -53,7 +52,7 @@ class WorkDir:
         content = dict(arg) if isinstance(arg, Mapping) else vars(arg)
         with atomic_write(self.path / name, "w") as file:
             file.write(f"# command line: {' '.join(shlex.join(argv).splitlines())}\n\n")
-            yaml.safe_dump(content, file, indent=4, default_flow_style=False, allow_unicode=True)
+            dump_yaml(content, file, indent=4, default_flow_style=False)
 
     def log(self, line: str, time: bool = True) -> None:
         """Print a line and append it to log.txt, after the time of day."""

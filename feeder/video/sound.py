@@ -75,8 +75,11 @@ class Sound:
 
     def _transcoded(self, stream: av.AudioStream, output: av.AudioStream) -> Iterator[av.Packet]:
         codec = output.codec_context
-        fill = {"async": "1000"}  # silence where the source has a hole, so that the rest stays in time
-        resampler = av.AudioResampler(codec.format, codec.layout, codec.sample_rate, options=fill)
+        target = codec.format, codec.layout, codec.sample_rate
+        try:  # silence where the source has a hole, so that the rest stays in time
+            resampler = av.AudioResampler(*target, options={"async": "1000"})
+        except TypeError:  # PyAV 17, the last one for Python 3.10: the hole stays
+            resampler = av.AudioResampler(*target)
         for packet in self._demuxed(stream):
             try:
                 frames = [even for frame in packet.decode() for even in resampler.resample(frame)]

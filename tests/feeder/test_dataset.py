@@ -29,6 +29,14 @@ def test_what_is_written_is_read_again(tmp_path_factory, info):
     assert read_info(folder) == info == read_info(folder / "val_data.npy")
 
 
+@pytest.mark.parametrize(
+    "name", ["1e3", "1_0e1", "2020-12-24", "null", "yes", "0x10", "1.5", "~", "٠E٠", "= x", "a: b", "#"]
+)
+def test_a_class_name_that_looks_like_something_else_stays_a_name(tmp_path, name):
+    write_info(tmp_path, DatasetInfo(label_names=(name, "run")))
+    assert read_info(tmp_path).label_names == (name, "run")
+
+
 def test_a_layout_of_ones_own_travels_whole(tmp_path):
     skeleton = load_skeleton("sbu")
     write_info(tmp_path, DatasetInfo(layout=skeleton.description))
