@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -45,6 +47,7 @@ def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) ->
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_leftovers(path)
     try:
         with named_errors(path, size), temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
@@ -54,6 +57,27 @@ def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) ->
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what atomic_write left beside a file when its process was killed; that of living processes stays."""
+    path = Path(path)
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.tmp")
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        if (match := pattern.fullmatch(file.name)) and not _is_alive(int(match[1])):
+            file.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":  # asking would end the process on Windows
+        return True
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        return True
+    return True
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:

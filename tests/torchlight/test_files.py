@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 
 import pytest
@@ -62,3 +64,15 @@ def test_text_is_written_atomically_too(tmp_path):
         file.write("half")
         raise KeyError
     assert (tmp_path / "a.txt").read_text() == "before" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_leftovers_of_killed_processes_are_removed_and_those_of_living_ones_stay(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    killed, alive = tmp_path / f".a[1].txt.{process.pid}.tmp", tmp_path / f".a[1].txt.{os.getppid()}.tmp"
+    others = [tmp_path / ".a[1].txt.old.tmp", tmp_path / f".b.txt.{process.pid}.tmp", tmp_path / "a1.txt"]
+    for file in (killed, alive, *others):
+        file.write_text("half")
+    with atomic_write(tmp_path / "a[1].txt", "w") as file:
+        file.write("whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"a[1].txt", alive.name, *(path.name for path in others)}
