@@ -6,7 +6,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 
-.PHONY: help quickstart demo test lint clean
+.PHONY: help quickstart demo test fuzz lint clean
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
@@ -34,6 +34,9 @@ demo: .venv/installed
 
 test: .venv/installed-tests
 	$(RUN) -m pytest
+
+fuzz: .venv/installed-tests
+	$(RUN) -m tests.fuzz $(N)
 
 lint: .venv/installed-tests
 	$(RUN) -m ruff check .

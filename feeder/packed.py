@@ -82,9 +82,9 @@ def _load_npy(path: Path, mmap_mode: str | None) -> np.ndarray:
         raise DataError(f"{path} does not exist; {_remedy(path)}") from None
     except IsADirectoryError:
         raise DataError(f"{path} is a folder, not a .npy file") from None
-    except DataError:
+    except (DataError, OSError):
         raise
-    except (ValueError, EOFError, SyntaxError, TypeError) as error:
+    except Exception as error:  # a damaged header can raise nearly anything
         what = "has been cut off" if _is_cut(path) else f"cannot be read ({one_line(error)})"
         raise DataError(f"{path} {what}; {_remedy(path)}") from None
 
@@ -97,7 +97,7 @@ def _is_cut(path: Path) -> bool:
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             shape, _, dtype = header(file)
             return path.stat().st_size < file.tell() + dtype.itemsize * int(np.prod(shape))
-    except (ValueError, SyntaxError, TypeError):
+    except Exception:  # the header is damaged, not cut
         return path.stat().st_size < HEADER
 
 
