@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import numpy as np
 from torchlight.errors import DataError
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Unpickles plain containers, numbers, text and numpy arrays, and refuses everything that could run code."""
+class PlainUnpickler(pickle._Unpickler):
+    """Unpickles plain containers, numbers, text and numpy arrays, and refuses everything that could run code.
+
+    It is the unpickler in Python: a file of a few bytes can make the one in C allocate all memory (an index of its memo is the
+    length of an array). 114,000 labels take 0.2 seconds.
+    """
 
     def find_class(self, module: str, name: str) -> object:
         if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name in ("_reconstruct", "scalar"):
@@ -40,7 +45,10 @@ def load_pickle(path: str | Path, remedy: str = "make it again") -> object:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return PlainUnpickler(file, encoding="latin1").load()
+            if not path.stat().st_size:
+                raise EOFError
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # read(n) gives no more than there is
+                return PlainUnpickler(content, encoding="latin1").load()
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; {remedy}") from None
     except OSError:

@@ -5,6 +5,7 @@ import io
 import pickle
 import re
 import shutil
+import time
 from collections import namedtuple
 from pathlib import Path
 
@@ -321,3 +322,11 @@ def test_label_pickles_of_python_2(tmp_path):
     assert got.sample_name == ["clip0", "clipé"]
     assert got.label == [3, 5]
     assert {type(k) for k in got.label} == {int}
+
+
+def test_a_pickle_of_a_few_bytes_cannot_take_all_memory(tmp_path):
+    """An index of the memo that the unpickler in C would make an array of: 32 GB."""
+    (tmp_path / "x_label.pkl").write_bytes(b"\x80\x02]r\xff\xff\xff\x7f.")
+    begin = time.perf_counter()
+    assert load_pickle(tmp_path / "x_label.pkl") == []
+    assert time.perf_counter() - begin < 1
