@@ -5,9 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +20,7 @@ from feeder.readers.clip import Clip, Listing
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError
 from torchlight.machine import keep_freed_memory
+from torchlight.signals import follow_parent, unsignalled_children
 
 CHUNK = 8  # clips a worker takes at once
 QUEUED = 4  # chunks per worker that may wait to be written
@@ -101,11 +99,16 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
     queued: deque = deque()
     try:
         for chunk in chunks:
-            queued.append(pool.submit(_read_chunk, read, chunk))
+            with unsignalled_children():  # the pool starts them as they are needed
+                queued.append(pool.submit(_read_chunk, read, chunk))
             if len(queued) >= QUEUED * num_worker:
                 yield from queued.popleft().result()
         while queued:
             yield from queued.popleft().result()
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():  # else the pool waits for the clips that they are reading
+            worker.terminate()
+        raise
     except BrokenProcessPool:
         raise OSError(
             "a worker died (out of memory?); the same command, with a smaller --num_worker, goes on"
@@ -115,11 +118,8 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
 
 
 def _init_worker() -> None:
-    """In a worker: Ctrl-C is the parent's; the worker ends when the parent ends, however that happens."""
     keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    follow_parent()
 
 
 def _read_chunk(read: Read, clips: list[Clip]) -> list[SkeletonSequence | str]:

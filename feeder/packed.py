@@ -15,6 +15,7 @@ import numpy as np
 
 from feeder.pickles import load_pickle, one_line
 from torchlight.errors import DataError
+from torchlight.lock import lock_path
 
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "NTU-RGB-D": "python tools/ntu_gendata.py --data_path <nturgb+d_skeletons>",
@@ -28,6 +29,7 @@ DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "starter": "python tools/starter_gendata.py --penn_action <labels/> --nw_ucla <all_sqe/> --sbu <s01s02/ ...>",
     "synthetic": "python tools/synthetic_gendata.py",
 }
+LOCK = "packing"  # the lock of a folder that is being packed; where packing was cut off, its file is still there
 HEADER = 128  # bytes; every .npy header written here has this length, whatever N turns out to be
 
 
@@ -44,6 +46,7 @@ class Packed:
 def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True) -> Packed:
     """Open a packed data set; with mmap the data stay on disk until they are used. Raises DataError."""
     data_path, label_path = Path(data_path), Path(label_path)
+    _check_finished(data_path)
     data = _read_data(data_path, mmap)
     name, label = read_label(label_path)
     if len(name) != len(data):
@@ -58,6 +61,16 @@ def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True
         if frame_size.shape != (len(data), 2):
             raise DataError(f"{size_path} has shape {frame_size.shape}, not ({len(data)}, 2); {_remedy(data_path)}")
     return Packed(data, name, label, frame_size)
+
+
+def _check_finished(data_path: Path) -> None:
+    """DataError where clips may be of one packing and labels of another."""
+    for folder in (data_path.parent, data_path.parent.parent):  # NTU's parts are in folders of what is packed at once
+        if (lock := lock_path(folder, LOCK)).exists():
+            raise DataError(
+                f"{data_path}: is being packed, or packing was cut off; the same command goes on, "
+                f"and packing anew removes {lock.name}"
+            )
 
 
 def recipe(path: str | Path) -> str | None:

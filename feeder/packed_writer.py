@@ -14,7 +14,7 @@ import pickle
 import shutil
 import struct
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -22,11 +22,17 @@ from typing import BinaryIO
 import numpy as np
 
 from feeder.dataset import DatasetInfo, read_info, write_info
-from feeder.packed import HEADER
+from feeder.packed import HEADER, LOCK
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import known_layouts, load_skeleton
 from torchlight.errors import DataError
-from torchlight.files import atomic_write
+from torchlight.files import atomic_write, named_errors, refuse_link, temporary_name
+from torchlight.lock import exclusive
+
+
+def packing(out_folder: str | Path) -> AbstractContextManager[None]:
+    """A block in which this process alone writes to a folder of packed data, and nobody reads it; see torchlight/lock.py."""
+    return exclusive(out_folder, LOCK, "another --out_folder")
 
 
 def write_packed(
@@ -85,6 +91,8 @@ class PackedWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._partial = self.folder / f"{part}_data.npy.part"
         self._journal_path = self.folder / f"{part}_data.npy.journal"
+        for path in (self._partial, self._journal_path):
+            refuse_link(path)
         if not (job is not None and self._resume()):
             self._data = self._partial.open("wb")
             self._data.write(bytes(HEADER))
@@ -203,19 +211,26 @@ class PackedWriter:
         self._data.write(npy_header((len(self.name), *self.row_shape)))
         self._data.flush()
         os.fsync(self._data.fileno())
+        data_path = self.folder / f"{self.part}_data.npy"
         label_path, size_path = self.folder / f"{self.part}_label.pkl", self.folder / f"{self.part}_frame_size.npy"
-        label_part, size_part = label_path.with_suffix(".pkl.part"), size_path.with_suffix(".npy.part")
-        label_part.write_bytes(pickle.dumps((self.name, self.label), protocol=2))
+        label_part, size_part = temporary_name(label_path), temporary_name(size_path)
         sizes = np.array(self.frame_size, np.float32)  # (N, 2)
-        if sizes.any():
-            with size_part.open("wb") as file:
-                np.save(file, sizes)
-        size_path.unlink(missing_ok=True)  # one of an earlier data set would be wrong now
-        if sizes.any():
-            size_part.replace(size_path)
-        label_part.replace(label_path)
+        try:
+            with named_errors(label_path), label_part.open("xb") as file:
+                pickle.dump((self.name, self.label), file, protocol=2)
+            if sizes.any():
+                with named_errors(size_path), size_part.open("xb") as file:
+                    np.save(file, sizes)
+            for path in (data_path, size_path):  # those of an earlier data set would be wrong beside the new labels
+                path.unlink(missing_ok=True)
+            label_part.replace(label_path)
+            if sizes.any():
+                size_part.replace(size_path)
+        finally:
+            label_part.unlink(missing_ok=True)
+            size_part.unlink(missing_ok=True)
         write_info(self.folder, self._info())
-        self._partial.replace(self.folder / f"{self.part}_data.npy")
+        self._partial.replace(data_path)
         self._journal_path.unlink()
 
     def _info(self) -> DatasetInfo:

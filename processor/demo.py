@@ -32,6 +32,7 @@ from processor.video import live, offline
 from processor.video.settings import Settings
 from torchlight import metrics
 from torchlight.errors import DataError, UsageError
+from torchlight.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
@@ -81,7 +82,8 @@ def run_files(arg: Namespace, settings: Settings, recognizer: Recognizer, make: 
         try:
             video = BlankVideo(keypoints, path) if arg.video is None and keypoints is not None else Video(path)
             estimate = estimator_of(settings, video, keypoints, make)
-            result = offline.process_video(settings, recognizer, video, estimate, output)
+            with exclusive(output.parent, output.name, "another --output_dir"):
+                result = offline.process_video(settings, recognizer, video, estimate, output)
         except (DataError, OSError) as error:
             if len(paths) == 1:
                 raise

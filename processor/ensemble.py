@@ -57,7 +57,7 @@ def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
         weights, lines = search_elsewhere(arg, names, probability.shape[2])
     fused = fuse(probability, weights)
 
-    work_dir = WorkDir(arg.work_dir)
+    work_dir = WorkDir(arg.work_dir, lock="test")  # it writes what a test writes
     work_dir.save_config(arg, argv)
     rows = [
         {"result": path, "weight": f"{weight:g}", **accuracies(scores, labels)}
@@ -74,6 +74,7 @@ def fusion(arg: Namespace, argv: list[str]) -> dict[str, float]:
         "confusion_matrix.png",
         time=False,
     )
+    work_dir.close()
     return rows[-1]
 
 

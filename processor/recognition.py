@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from argparse import Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -35,9 +36,11 @@ def run(arg: Namespace, argv: list[str]) -> None:
     world = start(arg.use_gpu)
     results = []
     try:
-        for each in runs:
-            experiment = Experiment(each, argv, world)
-            results.append(Training(experiment).train() if arg.phase == "train" else test(experiment))
+        with ExitStack() as locks:  # of all runs, until the last one has ended: two such series must not mix
+            for each in runs:
+                experiment = Experiment(each, argv, world)
+                locks.callback(experiment.work_dir.close)
+                results.append(Training(experiment).train() if arg.phase == "train" else test(experiment))
     except torch.OutOfMemoryError as error:
         line = "the GPU's memory is too small for this batch; try half of --batch_size with twice --accumulate"
         raise UsageError(line) from error

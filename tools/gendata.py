@@ -32,7 +32,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.gendata import longest, pack_parts, show_left_out
-from feeder.packed_writer import write_label_names
+from feeder.packed_writer import packing, write_label_names
 from feeder.readers.clip import Format
 from tools.command import run
 from torchlight.errors import DataError
@@ -59,10 +59,11 @@ def main() -> None:
     show_left_out(parts[0][2])
     num_worker = 1 if Path(arg.data_path).is_file() else arg.num_worker  # one file is read once, by one process
     num_frame = arg.num_frame or longest(chosen.all_clips(arg), read, num_worker)
-    pack_parts(parts, read, num_frame, arg.num_person, num_worker)
-    if names := chosen.label_names(arg.data_path):
-        for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
-            write_label_names(folder, names)
+    with packing(out_folder):
+        pack_parts(parts, read, num_frame, arg.num_person, num_worker)
+        if names := chosen.label_names(arg.data_path):
+            for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
+                write_label_names(folder, names)
 
 
 def parse(formats: dict[str, Format]) -> argparse.Namespace:

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.gendata import pack_parts, show_left_out
-from feeder.packed_writer import write_label_names
+from feeder.packed_writer import packing, write_label_names
 from feeder.readers import kinetics
 from tools.command import run
 from torchlight.errors import DataError
@@ -47,8 +47,9 @@ def main() -> None:
         show_left_out(listing)
         parts.append((out_folder, part, listing))
     read = partial(kinetics.read, num_person=arg.num_person, num_person_in=max(5, arg.num_person))
-    pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
-    write_label_names(out_folder, kinetics.label_names(arg.data_path))
+    with packing(out_folder):
+        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
+        write_label_names(out_folder, kinetics.label_names(arg.data_path))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.gendata import pack_parts, show_left_out
-from feeder.packed_writer import write_label_names
+from feeder.packed_writer import packing, write_label_names
 from feeder.readers import ntu
 from feeder.readers.clip import read_lines
 from tools.command import run
@@ -51,9 +51,10 @@ def main() -> None:
             parts.append((out_folder / benchmark, part, listing))
     show_left_out(listing)
     read = partial(ntu.read, num_person=arg.num_person, denoised=arg.denoise)
-    pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
-    for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
-        write_label_names(folder, ntu.label_names(arg.dataset))
+    with packing(out_folder):
+        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
+        for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
+            write_label_names(folder, ntu.label_names(arg.dataset))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from feeder.packed_writer import write_label_names, write_packed
+from feeder.packed_writer import packing, write_label_names, write_packed
 from feeder.synthetic.starter import LABEL_NAMES, clips
 from tools.command import run
 from torchlight.errors import DataError
@@ -34,13 +34,14 @@ def main() -> None:
     for option in ("penn_action", "nw_ucla", "sbu"):
         if not Path(getattr(arg, option)).is_dir():
             raise DataError(f"--{option} {getattr(arg, option)} is not a folder")
-    for part in ("train", "val"):
-        sequences = clips(part, arg.penn_action, arg.nw_ucla, arg.sbu, arg.holdout, arg.seed)
-        longest = max(sequence.keypoints.shape[1] for sequence in sequences)
-        write_packed(arg.out_folder, part, tqdm(sequences, part, disable=None), len(sequences), longest, 1)
-        sports = sum(sequence.label < len(LABEL_NAMES) - 1 for sequence in sequences)
-        print(f"{arg.out_folder}/{part}: {sports} clips of sports, {len(sequences) - sports} of other motion")
-    write_label_names(arg.out_folder, LABEL_NAMES)
+    with packing(arg.out_folder):
+        for part in ("train", "val"):
+            sequences = clips(part, arg.penn_action, arg.nw_ucla, arg.sbu, arg.holdout, arg.seed)
+            longest = max(sequence.keypoints.shape[1] for sequence in sequences)
+            write_packed(arg.out_folder, part, tqdm(sequences, part, disable=None), len(sequences), longest, 1)
+            sports = sum(sequence.label < len(LABEL_NAMES) - 1 for sequence in sequences)
+            print(f"{arg.out_folder}/{part}: {sports} clips of sports, {len(sequences) - sports} of other motion")
+        write_label_names(arg.out_folder, LABEL_NAMES)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tqdm import tqdm
 
-from feeder.packed_writer import write_label_names, write_packed
+from feeder.packed_writer import packing, write_label_names, write_packed
 from feeder.synthetic.clips import LABEL_NAMES, SUBJECTS, clips
 from tools.command import run
 from torchlight.errors import DataError
@@ -33,10 +33,11 @@ def main() -> None:
 
     out = Path(arg.out_folder)
     numbers = {"train": arg.num_train, "val": arg.num_test}
-    for part, number in numbers.items():
-        sequences = tqdm(clips(part, number, arg.seed), part, number, unit="clip", leave=False)
-        write_packed(out, part, sequences, num_sample=number, num_frame=arg.num_frame, num_person=1)
-    write_label_names(out, list(LABEL_NAMES))
+    with packing(out):
+        for part, number in numbers.items():
+            sequences = tqdm(clips(part, number, arg.seed), part, number, unit="clip", leave=False)
+            write_packed(out, part, sequences, num_sample=number, num_frame=arg.num_frame, num_person=1)
+        write_label_names(out, list(LABEL_NAMES))
     parts = ", ".join(f"{part} {numbers[part]} clips by {len(SUBJECTS[part])} subjects" for part in numbers)
     print(f"{out}: {len(LABEL_NAMES)} actions; {parts}")
 

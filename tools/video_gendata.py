@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tqdm import tqdm
 
 from feeder.gendata import pack_parts, read_all, show_left_out
-from feeder.packed_writer import write_label_names
+from feeder.packed_writer import packing, write_label_names
 from feeder.readers import video
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
@@ -64,9 +64,10 @@ def main() -> None:
         openpose=arg.openpose,
         openpose_model=arg.openpose_model,
     )
-    longest = estimate_poses(parts, read, arg)
-    pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
-    write_label_names(out_folder, names)
+    with packing(out_folder):
+        longest = estimate_poses(parts, read, arg)
+        pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
+        write_label_names(out_folder, names)
     print(f"labels: {', '.join(names)}")
 
 

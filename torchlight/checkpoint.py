@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from torchlight.errors import UsageError, did_you_mean, short
-from torchlight.files import named_errors, write_bytes
+from torchlight.files import named_errors, temporary_name, write_bytes
 
 NESTS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")  # where others keep the weights
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # what wrappers put before every key
@@ -197,8 +197,7 @@ def save_checkpoint(path: str | Path, **state: Any) -> None:
 
 def _keep(path: Path, previous: Path) -> None:
     """Give a file a second name, under which it stays when the first one gets new content."""
-    temporary = previous.with_name(f".{previous.name}.{os.getpid()}.tmp")
-    temporary.unlink(missing_ok=True)
+    temporary = temporary_name(previous)
     try:
         os.link(path, temporary)
     except OSError:  # a file system without hard links

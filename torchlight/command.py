@@ -1,25 +1,56 @@
-"""How every command ends: a mistake of the user is one line on stderr and status 2, Ctrl-C is one line and status 130."""
+"""How every command ends: a mistake of the user is one line on stderr and status 2, Ctrl-C one line and 130, SIGTERM 143."""
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 from torchlight.errors import DataError, UsageError
+from torchlight.signals import Terminated, terminable
 
 
 def run_command(command: Callable[[], object], show_traceback: bool = False) -> int:
     """Call command() and return the exit status; with show_traceback the traceback stands before the line."""
+    open_closed_streams()
     try:
-        command()
+        with terminable():
+            command()
+        sys.stdout.flush()  # here and not at the very end, where an error could only be ignored
+    except BrokenPipeError:  # as in `| head`: who read the output has enough of it
+        discard_stdout()
+        return 141  # 128 + SIGPIPE
     except (UsageError, DataError, OSError, ModuleNotFoundError) as error:
         if show_traceback:
             traceback.print_exc()
         remedy = "; pip install -r requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
         print(f"error: {error}{remedy}", file=sys.stderr)
         return 2
+    except Terminated as signal:
+        print(f"terminated ({signal})", file=sys.stderr)
+        return 128 + signal.signum
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def discard_stdout() -> None:
+    """After a BrokenPipeError: what else is printed, and what still waits to be, goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
+
+
+def open_closed_streams() -> None:
+    """Where stdin, stdout or stderr is closed, the null device: else the next file that is opened would take its place,
+    and what somebody prints would go into that.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115

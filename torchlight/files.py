@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from torchlight.errors import UsageError
+
 
 @contextmanager
 def named_errors(path: str | Path, size: int | None = None) -> Iterator[None]:
@@ -46,10 +48,12 @@ def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) ->
         OSError: with the name of the file; of a full disk with the space that is free.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    remove_leftovers(path)
+    temporary = temporary_name(path)
     try:
-        with named_errors(path, size), temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with (
+            named_errors(path, size),
+            temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file,
+        ):
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -57,6 +61,21 @@ def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) ->
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_name(path: str | Path) -> Path:
+    """Where to write a file until it is whole: beside it, under a name of this process's own that nothing has."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    remove_leftovers(path)
+    temporary.unlink(missing_ok=True)  # of an earlier process with this number
+    return temporary
+
+
+def refuse_link(path: str | Path) -> None:
+    """UsageError where a file that is to be appended to or changed in place is a symbolic link to another."""
+    if Path(path).is_symlink():
+        raise UsageError(f"{path} is a symbolic link, through which nothing is written; remove it")
 
 
 def remove_leftovers(path: str | Path) -> None:

@@ -14,13 +14,16 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from time import strftime
 from typing import Any
 
+from torchlight.command import discard_stdout
 from torchlight.config import dump_yaml
 from torchlight.errors import UsageError
-from torchlight.files import atomic_write, named_errors
+from torchlight.files import atomic_write, named_errors, refuse_link
+from torchlight.lock import exclusive
 
 
 class WorkDir:
@@ -30,12 +33,15 @@ class WorkDir:
         path: made if it is not there.
         save_log: write lines to log.txt.
         print_log: print them, above a progress bar if there is one.
+        lock: what this run does there, which no other process may do at the same time; until close().
 
     Raises:
-        UsageError: the folder cannot be made or written to.
+        UsageError: the folder cannot be made or written to, or another process holds the lock.
     """
 
-    def __init__(self, path: str | Path, save_log: bool = True, print_log: bool = True) -> None:
+    def __init__(
+        self, path: str | Path, save_log: bool = True, print_log: bool = True, lock: str | None = None
+    ) -> None:
         self.path, self.save_log, self.print_log = Path(path), save_log, print_log
         self._rows: list[dict[str, Any]] | None = None  # of metrics.csv, once it has been read
         try:
@@ -46,6 +52,13 @@ class WorkDir:
             raise UsageError(f"work_dir {path} cannot be made: {error.strerror} ({error.filename})") from None
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise UsageError(f"work_dir {path} is read-only; choose another with --work_dir")
+        self._locks = ExitStack()
+        if lock:
+            self._locks.enter_context(exclusive(self.path, lock, "another --work_dir"))
+
+    def close(self) -> None:
+        """Release the lock."""
+        self._locks.close()
 
     def save_config(self, arg: argparse.Namespace | Mapping, argv: Sequence[str], name: str = "config.yaml") -> None:
         """The merged arguments as YAML that --config reads again, under the command line they came from."""
@@ -59,13 +72,19 @@ class WorkDir:
         self.log_to_file(line, time)
         if self.print_log:
             bars = sys.modules.get("tqdm")  # not imported: there is no bar
-            (bars.tqdm.write if bars else print)(_stamp(line, time))
-            sys.stdout.flush()
+            try:
+                (bars.tqdm.write if bars else print)(_stamp(line, time))
+                sys.stdout.flush()
+            except BrokenPipeError:  # nobody reads any more; the run goes on
+                self.print_log = False
+                discard_stdout()
+                self.log_to_file("stdout was closed; from here on the log is in this file alone")
 
     def log_to_file(self, line: str, time: bool = True) -> None:
         """Append a line to log.txt without printing it."""
         if self.save_log:
             path = self.path / "log.txt"
+            refuse_link(path)
             with named_errors(path), path.open("a", encoding="utf-8") as file:
                 file.write(f"{_stamp(line, time)}\n")
 

@@ -16,6 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from feeder.video.sound import Sound, location
 from torchlight.errors import DataError
+from torchlight.files import temporary_name
 
 TICK = Fraction(1, 90000)  # of the written file: fine enough for any frame rate, exact for the usual ones
 LONGEST = 2**30  # ticks that a picture may stand, three hours; .mp4 has 32 bits for it
@@ -24,18 +25,23 @@ LONGEST = 2**30  # ticks that a picture may stand, three hours; .mp4 has 32 bits
 class VideoWriter:
     """An .mp4 that plays everywhere: H.264, yuv420p, index in front, even sides, the sound of `sound_from` if it has one.
 
-    It is written as <name>.part.mp4 and gets its name when the `with` ends, also by Ctrl-C; any other error removes it,
-    and so does ending without a frame. The sound lasts as long as the picture.
+    It gets its name when the `with` ends; until then it has a temporary one. Ctrl-C makes it <name>_partial.mp4; any other
+    error removes it, and so does ending without a frame. The sound lasts as long as the picture.
+
+    Attributes:
+        path: its name; after the `with`, the one that it got.
+        partial: it is not all that there is, and is to be called so.
     """
 
     def __init__(self, path: str | Path, width: int, height: int, fps: float, sound_from: str | Path | None = None):
         self.path = Path(path)
-        self.part = self.path.with_name(self.path.stem + ".part.mp4")
+        self.partial = False
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = temporary_name(self.path)
         self.width, self.height, self.step = width, height, max(1, round(1 / (fps * TICK)))
         self.last, self.skipped = None, 0  # time of the last frame, and what was left out before it, in ticks
         self.sound = Sound(sound_from) if sound_from is not None else None
-        self.container = av.open(location(self.part), "w", format="mp4", options={"movflags": "faststart"})
+        self.container = av.open(location(self.temporary), "w", format="mp4", options={"movflags": "faststart"})
         rate = Fraction(fps).limit_denominator(1001)
         # superfast: a third less work than veryfast for a third more bytes; drawing and pose want the processor too
         self.stream = self.container.add_stream("libx264", rate=rate, options={"preset": "superfast", "crf": "23"})
@@ -80,7 +86,10 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        keep = self.last is not None and (kind is None or issubclass(kind, KeyboardInterrupt))
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        keep = self.last is not None and (kind is None or interrupted)
+        if self.partial or interrupted:
+            self.path = self.path.with_name(f"{self.path.stem}_partial{self.path.suffix}")
         try:
             if keep:
                 self._mux(None)
@@ -88,9 +97,9 @@ class VideoWriter:
                     self.sound.until((self.last + self.step) * TICK)
             self._close()
             if keep:
-                self.part.replace(self.path)
+                self.temporary.replace(self.path)
         finally:
-            self.part.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
 
     def _close(self) -> None:
         if self.sound:

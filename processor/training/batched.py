@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
+
+from torchlight.machine import keep_freed_memory
+from torchlight.signals import follow_parent, unsignalled_children
 
 
 class BatchedDataset:
@@ -31,3 +36,15 @@ def to_tensors(batch: tuple[np.ndarray, np.ndarray]) -> tuple[Tensor, Tensor]:
     """The arrays of a batch as tensors that share their memory."""
     data, label = batch
     return torch.from_numpy(data), torch.from_numpy(label)
+
+
+def begin_worker(number: int) -> None:
+    """The first thing that a worker of a loader does."""
+    keep_freed_memory()
+    follow_parent()
+
+
+def batches_of(loader: DataLoader) -> Iterator:
+    """iter(loader), whose workers leave signals to this process."""
+    with unsignalled_children() if loader.num_workers else nullcontext():
+        return iter(loader)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from processor import protocols
+from processor.training.batched import batches_of
 from processor.training.experiment import Experiment
 from torchlight import device, metrics
 from torchlight.errors import UsageError
@@ -29,9 +30,8 @@ def evaluate(experiment: Experiment, loader: DataLoader) -> tuple[np.ndarray, np
     model, autocast = inference_model(experiment)
     main, world = experiment.devices.main, experiment.world
     scores, labels = [np.zeros((0, experiment.num_class), np.float32)], [np.zeros(0, np.int64)]
-    for data, label in tqdm(
-        loader, desc="evaluation", leave=False, disable=not (sys.stderr.isatty() and world.is_main)
-    ):
+    disable = not (sys.stderr.isatty() and world.is_main)
+    for data, label in tqdm(batches_of(loader), "evaluation", len(loader), leave=False, disable=disable):
         data = data.float().to(main, non_blocking=True)
         several = data.dim() == 6  # (N, num_clips, C, T, V, M)
         with autocast():

@@ -30,13 +30,12 @@ from processor.protocols import (
     preprocess_of,
 )
 from processor.sidecar import describe
-from processor.training.batched import BatchedDataset, to_tensors
+from processor.training.batched import BatchedDataset, begin_worker, to_tensors
 from torchlight import checkpoint, device, metrics
 from torchlight.batches import Batches
 from torchlight.classes import check_arguments, import_class
 from torchlight.distributed import World
 from torchlight.errors import UsageError, short
-from torchlight.machine import keep_freed_memory
 from torchlight.seed import seed_all
 from torchlight.workdir import WorkDir
 
@@ -184,7 +183,7 @@ class Experiment:
             collate_fn=to_tensors if batched else None,
             num_workers=workers,
             persistent_workers=workers > 0,
-            worker_init_fn=keep_freed_memory,
+            worker_init_fn=begin_worker,
             pin_memory=self.devices.main.type == "cuda",
             generator=generator,
         ), batches
@@ -255,7 +254,9 @@ class Experiment:
     def open_work_dir(self, argv: list[str], messages: list[str], details: list[str]) -> WorkDir:
         """Make the folder, save the merged config in it, and log what has happened so far."""
         arg, is_main = self.arg, self.world.is_main
-        work_dir = WorkDir(arg.work_dir, print_log=arg.print_log and is_main, save_log=arg.save_log and is_main)
+        work_dir = WorkDir(
+            arg.work_dir, arg.save_log and is_main, arg.print_log and is_main, lock=arg.phase if is_main else None
+        )
         if is_main:
             work_dir.save_config(arg, argv, "config.yaml" if arg.phase == "train" else "config_test.yaml")
         work_dir.log(f"Parameters:\n{vars(arg)}\n")

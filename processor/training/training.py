@@ -17,10 +17,12 @@ from tqdm import tqdm
 
 from processor.protocols import names_of
 from processor.sidecar import write_sidecar
+from processor.training.batched import batches_of
 from processor.training.evaluation import accuracies, evaluate, save_result
 from processor.training.experiment import Experiment
 from torchlight import checkpoint, device, optim
 from torchlight.errors import UsageError
+from torchlight.signals import interruption
 from torchlight.stopwatch import Stopwatch
 
 
@@ -54,7 +56,8 @@ class Training:
         self.experiment, self.arg, self.world = experiment, experiment.arg, experiment.world
         self.log, self.folder, self.main = experiment.log, experiment.work_dir.path, experiment.devices.main
         self.epoch, self.batch, self.iteration, self.best = self.arg.start_epoch, 0, 0, -1.0
-        self.loss_sum, self.seconds, self.stop_requested = 0.0, 0.0, False
+        self.loss_sum, self.seconds = 0.0, 0.0
+        self.stop_signal: int | None = None
         self.build_optimizer()
         self.train_loader, self.train_batches = experiment.loader("train")
         if self.arg.resume or self.world.restarted:
@@ -86,7 +89,7 @@ class Training:
     # ---- the loop
 
     def train(self) -> dict[str, float]:
-        """Until num_epoch, or Ctrl-C; returns the last row of metrics.csv."""
+        """Until num_epoch, or Ctrl-C or SIGTERM; returns the last row of metrics.csv."""
         row = self.experiment.work_dir.last_metrics() if self.epoch else {}  # of a run that had finished
         signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its own processes
         previous = {s: signal.signal(s, self.request_stop) for s in signals}
@@ -97,8 +100,8 @@ class Training:
                 self.save_epoch(row)
                 self.epoch, self.batch, self.loss_sum, self.seconds = self.epoch + 1, 0, 0.0, 0.0
                 self.save_state()
-                if self.stop_requested:
-                    raise KeyboardInterrupt
+                if self.stop_signal:
+                    raise interruption(self.stop_signal)
         finally:
             for s, handler in previous.items():
                 signal.signal(s, handler)
@@ -125,10 +128,10 @@ class Training:
                 self.log(f"\tIter {self.iteration} Done. | loss: {loss:.4f} | lr: {lr:.6f}")
             self.loss_sum, self.batch, self.iteration = self.loss_sum + loss, self.batch + 1, self.iteration + 1
             watch.lap("statistics")
-            if self.stop_requested and update and self.batch < self.train_batches.per_epoch:
+            if self.stop_signal and update and self.batch < self.train_batches.per_epoch:
                 self.seconds += time.perf_counter() - begin
                 self.save_state()
-                raise KeyboardInterrupt
+                raise interruption(self.stop_signal)
         self.seconds += time.perf_counter() - begin
         return self.end_epoch(lr, watch)
 
@@ -140,7 +143,7 @@ class Training:
             torch.manual_seed((self.arg.seed << 32) + self.epoch * self.world.size + self.world.rank)  # dropout
         self.train_batches.start(self.epoch, self.batch)
         return tqdm(
-            self.train_loader,
+            batches_of(self.train_loader),
             desc=f"epoch {self.epoch}",
             initial=self.batch,
             total=self.train_batches.per_epoch,
@@ -241,9 +244,9 @@ class Training:
 
     def request_stop(self, signum: int, frame: object) -> None:
         """The first Ctrl-C (or SIGTERM) lets the iteration finish and saves; a second one ends the process at once."""
-        if self.stop_requested:
-            raise KeyboardInterrupt
-        self.stop_requested = True
+        if self.stop_signal:
+            raise interruption(signum)
+        self.stop_signal = signum
         self.log(f"Stopping after this iteration; go on later with --resume -w {self.arg.work_dir}")
 
     def save_weights(self, name: str) -> Path:

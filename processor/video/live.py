@@ -39,6 +39,7 @@ from processor.video.settings import Settings
 from processor.video.vote import Vote
 from processor.video.windows import Window, WindowClassifier
 from torchlight.latest import latest
+from torchlight.lock import exclusive
 
 LONG_SIDE = 256  # of the picture that MoveNet sees: two thirds of the work of 320
 IDLE = 0.1  # seconds without a picture after which the keys of the window are read all the same
@@ -51,8 +52,8 @@ def process_stream(settings: Settings, recognizer: Recognizer, source: str, esti
     """Run until q, Ctrl-C or the end of the stream; then <name>.mp4, .json and .csv are there, like those of a file."""
     source, name = source_of(source)
     output = settings.output_dir / name
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with Camera(source) as camera, ended_by_signal() as stop:
+    lock = exclusive(settings.output_dir, name, "another --output_dir")
+    with lock, Camera(source) as camera, ended_by_signal() as stop:
         print(f"{name}: {camera.width}x{camera.height}, {camera.fps:.0f} frames/s; q in the window or Ctrl-C ends it")
         classifier = WindowClassifier(
             recognizer,
@@ -72,7 +73,7 @@ def process_stream(settings: Settings, recognizer: Recognizer, source: str, esti
         result = record.result(name, drawn)
         write_result(output, result)
         used = f"{record.used} of the camera's {record.taken} pictures used ({record.used / record.taken:.0%})"
-        print_result(result, f"{result['fps']:.1f} frames/s; {used}", output)
+        print_result(result, f"{result['fps']:.1f} frames/s; {used}", output.with_name(f"{output.name}.mp4"))
     return result
 
 

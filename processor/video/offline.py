@@ -52,7 +52,6 @@ def process_video(
     settings: Settings, recognizer: Recognizer, video: Video | BlankVideo, estimate: FrameEstimator, output: Path
 ) -> dict[str, Any]:
     """Recognise the actions of a video, write <output>.mp4, .json and .csv, print and return the result."""
-    output.parent.mkdir(parents=True, exist_ok=True)
     began, joints_file = perf_counter(), JointsFile()
     windows, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
     broken = video.broken
@@ -60,12 +59,13 @@ def process_video(
     result = summarise(recognizer, windows, num_frame, video)
     write_result(output, result)
     recognised = perf_counter()
-    drawn = draw(settings, recognizer, video, joints_file, windows, result, output.with_name(f"{output.name}.mp4"))
+    path = output.with_name(f"{output.name}.mp4")
+    path, drawn = draw(settings, recognizer, video, joints_file, windows, result, path)
     if broken:
         print(f"{broken} damaged frames were left out.")
     if drawn < num_frame:
-        print(f"ended in the window: the video has the first {drawn} of {num_frame} frames")
-    print_result(result, speed(num_frame, drawn, recognised - began, perf_counter() - recognised), output)
+        print(f"ended in the window: {printable(path)} has the first {drawn} of {num_frame} frames")
+    print_result(result, speed(num_frame, drawn, recognised - began, perf_counter() - recognised), path)
     return result
 
 
@@ -106,8 +106,12 @@ def draw(
     windows: list[Window],
     result: dict[str, Any],
     path: Path,
-) -> int:
-    """The second pass: every frame with its predictions; the number of frames written, fewer if q was pressed."""
+) -> tuple[Path, int]:
+    """The second pass: every frame with its predictions.
+
+    Returns:
+        The file and the number of frames in it. If q was pressed these are fewer, and its name ends in _partial.
+    """
     mosaic = Mosaic((video.width, video.height), settings.height, recognizer.skeleton)
     predictions, display, drawn = Predictions(recognizer, windows), Display(settings.show), 0
     label = result["label"] if windows else "no person seen"
@@ -121,8 +125,9 @@ def draw(
             out.write(picture, seconds)
             drawn += 1
             if display(picture):
+                out.partial = drawn < result["frames"]
                 break
-    return drawn
+    return out.path, drawn
 
 
 class Predictions:

@@ -73,7 +73,8 @@ def write_result(output: Path, result: dict[str, Any]) -> None:
             writer.writerow([*(window[key] for key in head), *(x for pair in best for x in pair)])
 
 
-def print_result(result: dict[str, Any], speed: str, output: Path) -> None:
+def print_result(result: dict[str, Any], speed: str, video: Path) -> None:
+    """The lines on the terminal; video: the .mp4 that was written."""
     print(f"Prediction result: {result['label']} ({result['score']:.2f})")
     if result["top5"]:
         print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
@@ -81,4 +82,4 @@ def print_result(result: dict[str, Any], speed: str, output: Path) -> None:
         print("    no person was seen for long enough")
     persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
     print(f"{result['frames']} frames, {persons}; {speed}")
-    print(f"The Demo result has been saved in {printable(output)}.mp4, .json and .csv.")
+    print(f"The Demo result has been saved in {printable(video)}, .json and .csv.")

@@ -456,10 +456,12 @@ def test_q_while_drawing_ends_the_video_there_and_the_run_well(watch, tmp_path, 
 
     monkeypatch.setattr(offline, "Display", Quits)
     assert watch("--video", clip(tmp_path / "clip.mp4", 40), "--show") == 0
-    assert len(list(Video(tmp_path / "out/clip.mp4"))) == 12
+    assert len(list(Video(tmp_path / "out/clip_partial.mp4"))) == 12
     captured = capsys.readouterr()
-    assert "ended in the window: the video has the first 12 of 40 frames" in captured.out
-    assert "interrupted" not in captured.err and not list((tmp_path / "out").glob("*.part*"))
+    assert "clip_partial.mp4 has the first 12 of 40 frames" in captured.out
+    assert "saved in" in captured.out and "clip_partial.mp4, .json and .csv" in captured.out
+    assert "interrupted" not in captured.err
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip_partial.mp4"]
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 40
 
 
@@ -479,7 +481,8 @@ def test_window_and_rate_are_those_of_the_weights_unless_said(weights, tmp_path)
     assert Settings.of(parse(options.demo(), []), Recognizer.from_checkpoint(weights, use_gpu=False)).window == 64
 
 
-def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_drawing_keeps_what_is_written_as_partial(watch, tmp_path, monkeypatch, number, status):
     path = clip(tmp_path / "clip.mp4", 200)
     draw = offline.Mosaic.draw
 
@@ -491,11 +494,11 @@ def test_ctrl_c_while_drawing_keeps_what_is_written(watch, tmp_path, monkeypatch
         while not (tmp_path / "out/clip.json").exists():
             time.sleep(0.01)
         time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), number)
 
     monkeypatch.setattr(offline.Mosaic, "draw", slowly)
     threading.Thread(target=interrupt).start()
-    assert watch("--video", path) == 130
-    assert 5 < len(list(Video(tmp_path / "out/clip.mp4"))) < 190
+    assert watch("--video", path) == status
+    assert 5 < len(list(Video(tmp_path / "out/clip_partial.mp4"))) < 190
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 200
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip.mp4"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip_partial.mp4"]

@@ -1,8 +1,10 @@
 """Whole runs of `main.py recognition` on a small data set: what they write, that they repeat, that they can be resumed."""
 
 import csv
+import errno
 import io
 import json
+import os
 import pickle
 import random
 import re
@@ -538,8 +540,11 @@ def test_a_work_dir_that_cannot_be_written(small, tmp_path, capsys, place):
     assert error.count("\n") == 1 and place in error
 
 
-def test_a_full_disk_ends_in_one_line(small, tmp_path, capsys):
-    (tmp_path / "log.txt").symlink_to("/dev/full")
+def test_a_full_disk_ends_in_one_line(small, tmp_path, capsys, monkeypatch):
+    def fail(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
     assert run(small, tmp_path, "--num_epoch", 1) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "No space left" in error
