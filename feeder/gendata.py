@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
 import hashlib
 import json
 import multiprocessing
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 from tqdm import tqdm
@@ -61,30 +66,33 @@ def pack(
     job = _fingerprint(_reader_name(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
     with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job) as writer:
         before = writer.done
-        bar = tqdm(total=len(clips), initial=before, desc=part, unit="clip", disable=None)
-        for clip, result in zip(clips[before:], read_all(clips[before:], read, num_worker)):
-            if isinstance(result, SkeletonSequence) and result.label not in (-1, clip.label):
-                result = f"its own label is {result.label} but it is listed with {clip.label}"
-            if isinstance(result, SkeletonSequence):
-                result.name, result.label = clip.name, clip.label
-                writer.add(result)
-            else:
-                writer.skip(clip.name, result)
-            bar.update()
-        bar.close()
+        with (
+            closing(read_all(clips[before:], read, num_worker)) as results,
+            tqdm(total=len(clips), initial=before, desc=part, unit="clip", disable=None) as bar,
+        ):
+            for clip, result in zip(clips[before:], results):
+                if isinstance(result, SkeletonSequence) and result.label not in (-1, clip.label):
+                    result = f"its own label is {result.label} but it is listed with {clip.label}"
+                if isinstance(result, SkeletonSequence):
+                    result.name, result.label = clip.name, clip.label
+                    writer.add(result)
+                else:
+                    writer.skip(clip.name, result)
+                bar.update()
     return _summary(writer, before, time.perf_counter() - started), len(writer.name)
 
 
 def longest(clips: Iterable[Clip], read: Read, num_worker: int) -> int:
     """Frames of the longest clip that can be read."""
-    lengths = [r.keypoints.shape[1] for r in read_all(list(clips), read, num_worker) if isinstance(r, SkeletonSequence)]
+    with closing(read_all(list(clips), read, num_worker)) as results:
+        lengths = [each.keypoints.shape[1] for each in results if isinstance(each, SkeletonSequence)]
     if not lengths:
         raise DataError("not one clip could be read; is --data_path the right folder?")
     return max(lengths)
 
 
 def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False) -> Iterator[SkeletonSequence | str]:
-    """The sequence of every clip in order, or in one line why there is none.
+    """The sequence of every clip in order, or in one line why there is none. Close it if not all is taken.
 
     slow: a clip takes seconds, so that workers pay from the second clip on, one clip at a time.
     """
@@ -95,7 +103,8 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
             yield from _read_chunk(read, [clip])
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(num_worker, len(chunks)), context, _init_worker)
+    stop = context.Event()
+    pool = ProcessPoolExecutor(min(num_worker, len(chunks)), context, _begin_worker, [stop])
     queued: deque = deque()
     try:
         for chunk in chunks:
@@ -105,30 +114,48 @@ def read_all(clips: list[Clip], read: Read, num_worker: int, slow: bool = False)
                 yield from queued.popleft().result()
         while queued:
             yield from queued.popleft().result()
-    except KeyboardInterrupt:
-        for worker in multiprocessing.active_children():  # else the pool waits for the clips that they are reading
-            worker.terminate()
-        raise
     except BrokenProcessPool:
         raise OSError(
             "a worker died (out of memory?); the same command, with a smaller --num_worker, goes on"
         ) from None
     finally:
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _init_worker() -> None:
+class _Stop(Exception):
+    """The parent has no use for what is being read."""
+
+
+_reading = False  # whether this worker may be interrupted: a pool hangs where one is cut off while it sends its result
+
+
+def _begin_worker(stop: Event) -> None:
+    """The first thing in a worker; after stop.set() it reads no further."""
     keep_freed_memory()
     follow_parent()
+    signal.signal(signal.SIGINT, _stop_reading)
+    threading.Thread(target=lambda: (stop.wait(), _thread.interrupt_main()), daemon=True).start()
+
+
+def _stop_reading(signum: int, frame: object) -> None:
+    if _reading:
+        raise _Stop
 
 
 def _read_chunk(read: Read, clips: list[Clip]) -> list[SkeletonSequence | str]:
+    global _reading
     results: list[SkeletonSequence | str] = []
-    for clip in clips:
-        try:
-            results.append(read(clip.path))
-        except (DataError, OSError) as error:
-            results.append(str(error).removeprefix(f"{clip.path}: "))
+    try:
+        _reading = True
+        for clip in clips:
+            try:
+                results.append(read(clip.path))
+            except (DataError, OSError) as error:
+                results.append(str(error).removeprefix(f"{clip.path}: "))
+        _reading = False
+    except _Stop:
+        _reading = False
     return results
 
 

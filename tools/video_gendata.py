@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -78,8 +79,9 @@ def estimate_poses(parts: list, read: partial, arg: argparse.Namespace) -> int:
 
         fetch_model("movenet")  # by one process, not by each
     clips = [clip for _, _, listing in parts for clip in listing.clips]
-    seen = tqdm(read_all(clips, read, arg.num_worker, slow=True), "pose", len(clips), unit="video", disable=None)
-    lengths = [clip.keypoints.shape[1] for clip in seen if isinstance(clip, SkeletonSequence)]
+    with closing(read_all(clips, read, arg.num_worker, slow=True)) as results:
+        seen = tqdm(results, "pose", len(clips), unit="video", disable=None)
+        lengths = [clip.keypoints.shape[1] for clip in seen if isinstance(clip, SkeletonSequence)]
     if len(lengths) < len(clips):
         print(f"pose: {len(clips) - len(lengths)} of {len(clips)} videos are of no use, named below")
     return max(lengths, default=1)

@@ -29,7 +29,7 @@ def run_command(command: Callable[[], object], show_traceback: bool = False) -> 
         print(f"error: {error}{remedy}", file=sys.stderr)
         return 2
     except Terminated as signal:
-        print(f"terminated ({signal})", file=sys.stderr)
+        print(str(signal).lower(), file=sys.stderr)
         return 128 + signal.signum
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

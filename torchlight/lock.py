@@ -18,7 +18,6 @@ from time import strftime
 from filelock import FileLock, Timeout
 
 from torchlight.errors import UsageError, short
-from torchlight.files import named_errors
 
 MOMENT = 0.2  # seconds; a lock that is being released may look held for as long
 
@@ -40,10 +39,9 @@ def exclusive(folder: str | Path, name: str, remedy: str, wait: float = MOMENT) 
     path = lock_path(folder, name)
     lock = FileLock(path, on_acquired=_sign)
     try:
-        with named_errors(path):
-            lock.acquire(timeout=wait)
+        lock.acquire(timeout=wait)
     except Timeout:
-        line = f"{folder}: {_holder(path)} is writing here ({name}); wait for its end, or give {remedy}"
+        line = f"{folder} is in use ({name}) by {_holder(path)}; wait until it ends, or give {remedy}"
         raise UsageError(line) from None
     try:
         yield
@@ -64,7 +62,7 @@ def lock_path(folder: Path, name: str) -> Path:
 def _sign(descriptor: int) -> None:
     """Write into the lock file who holds it."""
     os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {platform.node()}, since {strftime('%Y-%m-%d %H:%M:%S')},".encode())
+    os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {strftime('%Y-%m-%d %H:%M:%S')}".encode())
 
 
 def _holder(path: Path) -> str:
