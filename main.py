@@ -16,7 +16,7 @@ import sys
 from processor import options
 from torchlight.arguments import parse
 from torchlight.command import run_command
-from torchlight.errors import did_you_mean
+from torchlight.errors import did_you_mean, short
 
 PROCESSORS = {  # name: (module, its options, what it does)
     "recognition": ("processor.recognition", options.recognition, "train and test an action recognition network"),
@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
         argv = ["recognition", *argv]
     if not argv or argv[0] not in PROCESSORS:
         if argv:
-            print(f"error: unknown processor {argv[0]!r}{did_you_mean(argv[0], PROCESSORS)}", file=sys.stderr)
+            print(f"error: unknown processor {short(argv[0])}{did_you_mean(argv[0], PROCESSORS)}", file=sys.stderr)
         print(usage(), file=sys.stderr)
         return 2
     module, parser, _ = PROCESSORS[argv[0]]

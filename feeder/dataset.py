@@ -17,7 +17,7 @@ from typing import Any
 
 from feeder.skeleton import Skeleton, load_skeleton
 from torchlight.config import dump_yaml, load_yaml
-from torchlight.errors import DataError, UsageError, did_you_mean, short
+from torchlight.errors import DataError, UsageError, did_you_mean, is_plain_name, short
 from torchlight.files import atomic_write
 
 FILE = "dataset.yaml"
@@ -85,14 +85,10 @@ def _is_number(value: object, kind: type | tuple[type, ...] = int) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and 0 < value < 1e9
 
 
-def _is_list(value: object, kind: type) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(each, kind) for each in value)
-
-
 _CHECKS = {  # key: (is the value valid?, what belongs there)
     "layout": (lambda v: isinstance(v, str | dict), "the name of a layout, or a layout"),
     "dimension": (lambda v: v in (2, 3) and not isinstance(v, bool), "2 (x, y, score) or 3 (x, y, z)"),
     "fps": (lambda v: _is_number(v, (int, float)), "frames per second"),
     "num_person": (_is_number, "a number of persons"),
-    "label_names": (lambda v: _is_list(v, str), "a list of class names"),
+    "label_names": (lambda v: isinstance(v, list) and v and all(map(is_plain_name, v)), "a list of class names"),
 }

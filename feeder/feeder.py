@@ -13,7 +13,7 @@ from feeder.packed import read_packed
 from feeder.preprocess import NotFiniteError, Preprocess, check_finite
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 DEBUG_CLIPS = 100
 CHUNK = 16  # clips transformed at once: for larger arrays the system maps fresh memory every time, page by page
@@ -139,7 +139,7 @@ class Feeder:
         joints, skeleton = self._read(np.array([0]))[0].shape[2], self.preprocess.skeleton
         if skeleton and skeleton.num_joint != joints:
             raise DataError(
-                f"the data have {joints} joints, the layout {skeleton.name!r} has {skeleton.num_joint}; "
+                f"the data have {joints} joints, the layout {short(skeleton.name)} has {skeleton.num_joint}; "
                 "give the layout they were recorded with"
             )
 

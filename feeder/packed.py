@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from feeder.pickles import load_pickle, one_line
-from torchlight.errors import DataError
+from feeder.pickles import load_pickle
+from torchlight.errors import DataError, one_line, short
 from torchlight.lock import lock_path
 
 DATA_SETS = {  # the folder of a data set in the configs: how to make it
@@ -137,11 +137,11 @@ def read_label(path: Path) -> tuple[list[str], list[int]]:
         raise DataError(f"{path} has {len(name)} names but {len(label)} labels; {_remedy(path)}")
     for i, (n, k) in enumerate(zip(name, label)):
         if not isinstance(n, str):
-            raise DataError(f"{path}: name {i} is {n!r}, not text; {_remedy(path)}")
+            raise DataError(f"{path}: name {i} is {short(n)}, not text; {_remedy(path)}")
         if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k < 0:
-            raise DataError(f"{path}: the label of {n!r} is {k!r}; labels are integers, the first class is 0")
+            raise DataError(f"{path}: the label of {short(n)} is {short(k)}; labels are integers, the first class is 0")
     if len(set(name)) < len(name):
         seen: set[str] = set()
         twice = next(n for n in name if n in seen or seen.add(n))
-        raise DataError(f"{path}: {twice!r} is there twice; scores are kept by name, so names must be unique")
+        raise DataError(f"{path}: {short(twice)} is there twice; scores are kept by name, so names must be unique")
     return list(name), [int(k) for k in label]

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from torchlight.errors import DataError
+from torchlight.errors import DataError, one_line
+from torchlight.nesting import check_unfolded
+
+CONTAINERS = list, tuple, dict, set, frozenset, np.ndarray
+LARGEST = 100_000_000  # containers in a file, counted as often as they occur
 
 
 class PlainUnpickler(pickle._Unpickler):
@@ -40,6 +44,17 @@ def _latin1(text: str, encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
+def _children(value: object) -> list:
+    """The containers in a container."""
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    elif isinstance(value, np.ndarray):
+        value = value.ravel().tolist() if value.dtype.hasobject else []
+    elif not isinstance(value, list | tuple | set | frozenset):
+        return []
+    return [each for each in value if isinstance(each, CONTAINERS)]
+
+
 def load_pickle(path: str | Path, remedy: str = "make it again") -> object:
     """The content of a pickle, of Python 2 too, that holds nothing but plain data. Raises DataError."""
     path = Path(path)
@@ -48,7 +63,9 @@ def load_pickle(path: str | Path, remedy: str = "make it again") -> object:
             if not path.stat().st_size:
                 raise EOFError
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # read(n) gives no more than there is
-                return PlainUnpickler(content, encoding="latin1").load()
+                value = PlainUnpickler(content, encoding="latin1").load()
+        check_unfolded(value, _children, LARGEST)
+        return value
     except FileNotFoundError:
         raise DataError(f"{path} does not exist; {remedy}") from None
     except OSError:
@@ -58,7 +75,3 @@ def load_pickle(path: str | Path, remedy: str = "make it again") -> object:
         raise DataError(f"{path} {what}; {remedy}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
         raise DataError(f"{path} cannot be read as plain data ({one_line(error)}); {remedy}") from None
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

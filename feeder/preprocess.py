@@ -117,7 +117,7 @@ class Preprocess:
                 from_flat_keys({key: value for key, value in args.items() if key != "pipeline"}), skeleton, dimension
             )
         if others := [key for key in args if key not in ("pipeline", "stream")]:
-            raise DataError(f"pipeline: is given, so {others[0]!r} belongs into that list")
+            raise DataError(f"pipeline: is given, so {short(others[0])} belongs into that list")
         listed = args["pipeline"]
         if not isinstance(listed, list):
             raise DataError(f"pipeline: {short(listed)} where a list of transforms belongs")
@@ -192,9 +192,11 @@ def from_flat_keys(args: Mapping[str, Any]) -> list[Transform]:
     for key, value in args.items():
         name = ALIASES.get(key, key)
         if name not in KEYS:
-            raise DataError(f"there is no argument {key!r}{did_you_mean(key, KEYS)} (there are {', '.join(KEYS)})")
+            raise DataError(f"there is no argument {short(key)}{did_you_mean(key, KEYS)} (there are {', '.join(KEYS)})")
         if name in keys:
-            raise DataError(f"{key!r} is a former name of {name!r}, and both are given; give {name!r} alone")
+            raise DataError(
+                f"{short(key)} is a former name of {short(name)}, and both are given; give {short(name)} alone"
+            )
         if name in SWITCHES and not isinstance(value, bool):
             raise DataError(f"{key}: {short(value)} where True or False belongs")
         keys[name] = value
@@ -235,7 +237,7 @@ def from_entry(entry: object, where: str, own: bool = True) -> Transform:
             raise DataError(f"{where}: {name} is not a feeder.pipeline.Transform")
     if found is None:
         raise DataError(
-            f"{where}: no transform {name!r}{did_you_mean(name, BUILT_IN)}; there are {', '.join(BUILT_IN)}"
+            f"{where}: no transform {short(name)}{did_you_mean(name, BUILT_IN)}; there are {', '.join(BUILT_IN)}"
         )
     if args is not None and not isinstance(args, dict):
         raise DataError(f"{where}: {name}: {short(args)} where {{argument: value}} belongs")

@@ -27,6 +27,7 @@ from torchlight.config import load_yaml
 from torchlight.errors import DataError, UsageError, did_you_mean, short
 
 LAYOUTS = Path(__file__).resolve().parent.parent / "resource" / "skeleton"
+MOST = 500  # joints of a layout: tables of joints by joints are made of it
 REQUIRED, OPTIONAL = ("name", "joints", "bones", "centre"), ("mirror", "derive")
 
 
@@ -126,7 +127,7 @@ def load_skeleton(layout: str | Mapping) -> Skeleton:
         LayoutError: no such layout, or it breaks a rule.
     """
     if isinstance(layout, Mapping):
-        return _checked(dict(layout), f"layout {layout.get('name', 'without a name')}")
+        return _checked(dict(layout), f"layout {short(layout.get('name', 'without a name'))}")
     layout = str(layout)
     known = known_layouts()
     if layout in known:
@@ -172,6 +173,8 @@ def _build(document: object) -> Skeleton:
     joints = _names("joints", document["joints"])
     if len(joints) == 0:
         raise _Wrong("joints: the list is empty")
+    if len(joints) > MOST:
+        raise _Wrong(f"joints: {len(joints)}; {MOST} are the most")
     for i, joint in enumerate(joints):
         if joint in joints[:i]:
             raise _Wrong(f"joints: '{joint}' is listed twice")
@@ -206,6 +209,8 @@ def _check_tree(skeleton: Skeleton) -> None:
 def _pairs(key: str, value: object, joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     if not isinstance(value, list):
         raise _Wrong(f"{key}: expected a list of pairs of joints; found {_kind(value)}")
+    if len(value) > 2 * MOST:
+        raise _Wrong(f"{key}: {len(value)} pairs; {2 * MOST} are the most")
     pairs = []
     for i, pair in enumerate(value):
         if not isinstance(pair, list) or len(pair) != 2:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse.csgraph import shortest_path
 
 from feeder.skeleton import Skeleton, load_skeleton
-from torchlight.errors import did_you_mean
+from torchlight.errors import did_you_mean, short
 
 STRATEGIES = ("uniform", "distance", "spatial", "spatial_exact")
 
@@ -47,8 +47,10 @@ class Graph:
             hint = did_you_mean(strategy, STRATEGIES) or f"; expected one of {', '.join(STRATEGIES)}"
             raise ValueError(f"unknown graph strategy '{strategy}'{hint}")
         for name, value, least in (("max_hop", max_hop, 0), ("dilation", dilation, 1)):
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f"graph argument {name} must be a whole number from {least}; found {value!r}")
+            if not isinstance(value, int) or not least <= value <= 100:
+                raise ValueError(
+                    f"graph argument {name} must be a whole number from {least} to 100; found {short(value)}"
+                )
         self.layout, self.strategy, self.max_hop, self.dilation = layout, strategy, max_hop, dilation
         self.skeleton = load_skeleton(layout)
         self.hop = hop_distance(self.skeleton)

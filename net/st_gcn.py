@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from net.fused import FusedSTGCN
 from net.graph import Graph
 from net.pool import mean_over_persons
+from torchlight.errors import short
 
 # [channels, temporal stride] of each block, section 4 of the paper
 BLOCKS = ((64, 1), (64, 1), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1), (256, 2), (256, 1), (256, 1))
@@ -193,12 +194,12 @@ class SpatialGraphConv(nn.Module):
 def check_blocks(blocks: Sequence[Sequence[int]]) -> list[tuple[int, int]]:
     """[[channels, stride], ...] as tuples; ValueError says which entry is not two whole numbers from 1."""
     if not isinstance(blocks, (list, tuple)) or len(blocks) == 0:
-        raise ValueError(f"blocks must be a list of at least one [channels, stride]; found {blocks!r}")
+        raise ValueError(f"blocks must be a list of at least one [channels, stride]; found {short(blocks)}")
     for i, block in enumerate(blocks):
         if not (
             isinstance(block, (list, tuple)) and len(block) == 2 and all(isinstance(n, int) and n > 0 for n in block)
         ):
-            raise ValueError(f"blocks[{i}] must be [channels, stride], two whole numbers from 1; found {block!r}")
+            raise ValueError(f"blocks[{i}] must be [channels, stride], two whole numbers from 1; found {short(block)}")
     return [(channels, stride) for channels, stride in blocks]
 
 

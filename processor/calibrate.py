@@ -28,7 +28,7 @@ from processor.recognizer import UNKNOWN, Recognizer
 from processor.sidecar import read_sidecar, sidecar_path, write_sidecar
 from processor.video.settings import WINDOW
 from processor.video.vote import Vote
-from torchlight.errors import UsageError
+from torchlight.errors import UsageError, short
 
 BATCH = 64  # windows at once
 
@@ -45,7 +45,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
         raise UsageError(
             f"{arg.data_path}: shape {packed.data.shape}; {arg.weights} wants x, y and score of "
-            f"{recognizer.skeleton.num_joint} joints, the layout {recognizer.skeleton.name!r}"
+            f"{recognizer.skeleton.num_joint} joints, the layout {short(recognizer.skeleton.name)}"
         )
     if label.max() >= recognizer.num_class:
         raise UsageError(f"{arg.label_path}: label {label.max()}, {arg.weights} has {recognizer.num_class} classes")

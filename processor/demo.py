@@ -31,7 +31,7 @@ from processor.recognizer import Recognizer
 from processor.video import live, offline
 from processor.video.settings import Settings
 from torchlight import metrics
-from torchlight.errors import DataError, UsageError
+from torchlight.errors import DataError, UsageError, for_terminal
 from torchlight.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,7 +87,7 @@ def run_files(arg: Namespace, settings: Settings, recognizer: Recognizer, make: 
         except (DataError, OSError) as error:
             if len(paths) == 1:
                 raise
-            print(f"error: {error}", file=sys.stderr)
+            print(for_terminal(f"error: {error}"), file=sys.stderr)
             failed += 1
         else:
             yield result

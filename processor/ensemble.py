@@ -27,7 +27,7 @@ from feeder.pickles import load_pickle
 from processor.training.series import expand_runs, summarise
 from torchlight import metrics
 from torchlight.config import load_config
-from torchlight.errors import DataError, UsageError
+from torchlight.errors import DataError, UsageError, short
 from torchlight.files import atomic_write
 from torchlight.workdir import WorkDir
 
@@ -173,11 +173,11 @@ def read_result(path: str) -> dict[str, np.ndarray]:
     shape = np.shape(next(iter(content.values())))
     for name, scores in content.items():
         if not isinstance(name, str):
-            raise DataError(f"{path}: the name {name!r} is not text; {REMEDY}")
+            raise DataError(f"{path}: the name {short(name)} is not text; {REMEDY}")
         if not isinstance(scores, np.ndarray) or scores.dtype.kind not in "fiu" or scores.ndim != 1 or not len(scores):
-            raise DataError(f"{path}: the scores of {name!r} are not a row of numbers; {REMEDY}")
+            raise DataError(f"{path}: the scores of {short(name)} are not a row of numbers; {REMEDY}")
         if scores.shape != shape:
-            raise DataError(f"{path}: {name!r} has {len(scores)} scores, other clips {shape[0]}; {REMEDY}")
+            raise DataError(f"{path}: {short(name)} has {len(scores)} scores, other clips {shape[0]}; {REMEDY}")
     if bad := [name for name, scores in content.items() if not np.isfinite(scores.max())]:  # max() hands NaN on
         raise DataError(f"{path}: the scores of {listed(bad)} are not finite numbers; that network went astray")
     return content

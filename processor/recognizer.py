@@ -68,6 +68,8 @@ class Recognizer:
         self.window: int | None = description.get("window")  # frames, at fps
         self.fps = float(description.get("fps") or 30.0)
         self.preprocess = preprocess_of(feeder_args, self.skeleton)
+        with torch.device("meta"):  # no memory: a network that these weights are not of could be of any size
+            checkpoint.check_weights(build_network(description["model"], model_args), weights)
         network = build_network(description["model"], model_args)
         checkpoint.load_weights(network, weights, log=lambda line: None)
         network, fused = inference_form(network, precision.dtype)

@@ -22,23 +22,32 @@ from typing import Any
 
 from feeder.preprocess import Preprocess
 from feeder.skeleton import Skeleton
-from torchlight.config import dump_yaml, load_config
-from torchlight.errors import UsageError, did_you_mean, short
+from torchlight.config import dump_yaml, load_yaml
+from torchlight.errors import UsageError, did_you_mean, is_plain_name, short
 from torchlight.files import atomic_write
 
-NUMBER, NOTHING = (int, float), type(None)
-TYPES = {  # of each key: the types it may have, and what belongs there
-    "model": ((str,), "the dotted name of a network"),
-    "model_args": ((dict,), "a mapping of arguments"),
-    "feeder_args": ((dict, NOTHING), "a mapping of arguments"),
-    "skeleton": ((dict, str, NOTHING), "a skeleton layout"),
-    "num_person": ((int, NOTHING), "a whole number"),
-    "window": ((int, NOTHING), "a number of frames"),
-    "fps": ((*NUMBER, NOTHING), "frames per second"),
-    "label_names": ((list,), "a list of class names"),
-    "temperature": ((*NUMBER, NOTHING), "a number"),
-    "threshold": ((*NUMBER, NOTHING), "a number"),
+
+def _is_within(value: object, least: float, most: float, kind: type | tuple = (int, float)) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_class_name(value: object) -> bool:
+    return is_plain_name(value) or _is_within(value, 0, 1e9, int)
+
+
+CHECKS = {  # key: (is the value valid?, what belongs there)
+    "model": (lambda v: isinstance(v, str), "the dotted name of a network"),
+    "model_args": (lambda v: isinstance(v, dict), "a mapping of arguments"),
+    "feeder_args": (lambda v: isinstance(v, dict), "a mapping of arguments"),
+    "skeleton": (lambda v: isinstance(v, dict | str), "a skeleton layout"),
+    "num_person": (lambda v: _is_within(v, 1, 100, int), "a number of persons, 1 to 100"),
+    "window": (lambda v: _is_within(v, 1, 10_000, int), "a number of frames, 1 to 10,000"),
+    "fps": (lambda v: _is_within(v, 0.01, 10_000), "frames per second"),
+    "label_names": (lambda v: isinstance(v, list) and all(map(_is_class_name, v)), "a list of class names"),
+    "temperature": (lambda v: _is_within(v, 1e-3, 1e3), "a number from 0.001 to 1,000"),
+    "threshold": (lambda v: _is_within(v, 0, 1), "a number from 0 to 1"),
 }
+OPTIONAL = "feeder_args", "skeleton", "num_person", "window", "fps", "temperature", "threshold"  # may be null
 PATHS = (
     "data_path",
     "label_path",
@@ -104,12 +113,14 @@ def read_sidecar(weights: str | Path) -> dict[str, Any]:
     path = sidecar_path(weights)
     if not path.is_file():
         return {}
-    description = load_config(path)
+    description = load_yaml(path)
+    if not isinstance(description, dict):
+        raise UsageError(f"{path}: {short(description)} where `key: value` lines belong")
     for key, value in description.items():
-        if key not in TYPES:
-            raise UsageError(f"{path}: unknown key {short(key)}{did_you_mean(key, TYPES)}")
-        kind, expected = TYPES[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and bool not in kind):
+        if key not in CHECKS:
+            raise UsageError(f"{path}: unknown key {short(key)}{did_you_mean(key, CHECKS)}")
+        is_valid, expected = CHECKS[key]
+        if not is_valid(value) and not (value is None and key in OPTIONAL):
             raise UsageError(f"{path}: {key}: {short(value)} where {expected} belongs")
     model = description.get("model")
     if model is not None and not re.fullmatch(r"net(\.[A-Za-z_]\w*){2}", model):

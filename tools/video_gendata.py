@@ -29,7 +29,7 @@ from feeder.readers import video
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
 from tools.command import run
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 from torchlight.machine import cores
 
 
@@ -53,7 +53,7 @@ def main() -> None:
     root, only = video.places(arg.data_path)
     names, out_folder = video.label_names(root, only), Path(arg.out_folder)
     if len(names) < 2:
-        raise DataError(f"{root}: all is {names[0]!r}; a network needs two labels to choose from")
+        raise DataError(f"{root}: all is {short(names[0])}; a network needs two labels to choose from")
     parts = [(out_folder, part, video.list_clips(root, part, arg.holdout, only)) for part in ("train", "val")]
     show_left_out(parts[0][2])
     read = partial(

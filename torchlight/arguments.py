@@ -30,7 +30,7 @@ def str2bool(text: str) -> bool:
         return True
     if text.lower() in ("no", "false", "f", "n", "0"):
         return False
-    raise UsageError(f"{text!r} is neither true nor false")
+    raise UsageError(f"{short(text)} is neither true nor false")
 
 
 def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str], float]:
@@ -42,7 +42,7 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
             value = kind(text)
             if low <= value <= high:
                 return value
-        raise UsageError(f"{text!r} where {_KINDS[kind]} {reach} belongs")
+        raise UsageError(f"{short(text)} where {_KINDS[kind]} {reach} belongs")
 
     return convert
 
@@ -71,7 +71,7 @@ def _literal(node: ast.expr, text: str) -> Any:
         case ast.Call(func=ast.Name(id="dict"), args=[]) if all(keyword.arg for keyword in node.keywords):
             names = [keyword.arg for keyword in node.keywords]
             if twice := [name for name in names if names.count(name) > 1]:
-                raise UsageError(f"{twice[0]!r} is given twice in {short(text)}")
+                raise UsageError(f"{short(twice[0])} is given twice in {short(text)}")
             return {keyword.arg: _literal(keyword.value, text) for keyword in node.keywords}
         case ast.Name():
             raise UsageError(f"{node.id} in {short(text)} is neither number nor text; a text has quotes: '{node.id}'")
@@ -126,7 +126,7 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:  # argparse's own names no nearest choice
         if action.choices is not None and value not in action.choices:
             choices = ", ".join(map(str, action.choices))
-            line = f"{value!r} is not one of {choices}{did_you_mean(value, action.choices)}"
+            line = f"{short(value)} is not one of {choices}{did_you_mean(value, action.choices)}"
             raise argparse.ArgumentError(action, line)
 
 
@@ -189,7 +189,7 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
         converted: dict[str, Any] = {}
         for key, value in own.items():
             if key not in actions:
-                raise UsageError(f"{file}: unknown key {key!r}{did_you_mean(key, actions)}")
+                raise UsageError(f"{file}: unknown key {short(key)}{did_you_mean(key, actions)}")
             action = actions[key]
             if action.dest in converted:
                 raise UsageError(f"{file}: {key}: is given twice, as {action.dest} too")

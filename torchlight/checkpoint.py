@@ -85,7 +85,7 @@ def load_weights(
         names = [key for key in weights if key.startswith(start)]
         if not names and not any(key.startswith(start) for key in own):
             near = did_you_mean(start, {part for key in {**weights, **own} for part in _beginnings(key)})
-            raise UsageError(f"ignore_weights: no weight of {path} begins with {start!r}{near}")
+            raise UsageError(f"ignore_weights: no weight of {path} begins with {short(start)}{near}")
         for name in names:
             del weights[name]
             log(f"Filter [{start}] remove weights [{name}].")
@@ -99,6 +99,13 @@ def load_weights(
     model.load_state_dict({**own, **weights})
 
 
+def check_weights(model: nn.Module, path: str | Path) -> None:
+    """Whether load_weights would succeed; the model may be on the meta device. Raises UsageError."""
+    own = model.state_dict()
+    weights = _without_prefix(read_weights(path), own)
+    _check_fit(weights, own, [key for key in own if key not in weights], path, model)
+
+
 def read_weights(path: str | Path) -> OrderedDict[str, torch.Tensor]:
     """The weights in a file: a state dict, or one that lies under `state_dict`, `model`... in a training checkpoint."""
     content = _read(path)
@@ -109,7 +116,7 @@ def read_weights(path: str | Path) -> OrderedDict[str, torch.Tensor]:
             if all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in pairs):
                 return OrderedDict(pairs)
     held = (
-        f"a dict of {', '.join(map(str, list(content)[:6]))}"
+        f"a dict of {', '.join(map(short, list(content)[:6]))}"
         if isinstance(content, Mapping)
         else type(content).__name__
     )

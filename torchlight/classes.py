@@ -11,14 +11,14 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any
 
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, one_line, short
 
 
 def import_class(dotted: str) -> type:
     """`package.module.Class` -> the class, or UsageError saying which part is not there."""
     module_name, _, name = str(dotted).rpartition(".")
     if not all(part.isidentifier() for part in str(dotted).split(".")) or not module_name:
-        raise UsageError(f"{dotted!r} is not the dotted name of a class, such as package.module.Class")
+        raise UsageError(f"{short(dotted)} is not the dotted name of a class, such as package.module.Class")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -67,7 +67,7 @@ def check_arguments(callable: Callable, kwargs: dict[str, Any], where: str) -> N
     who, listing = f"{callable.__module__}.{callable.__qualname__}", f"(it takes {', '.join(takes) or 'none'})"
     for key in kwargs:
         if key not in takes and not (any_name and isinstance(key, str)):
-            raise UsageError(f"{where}: {who} has no argument {key!r}{did_you_mean(key, takes)} {listing}")
+            raise UsageError(f"{where}: {who} has no argument {short(key)}{did_you_mean(key, takes)} {listing}")
     if missing := [p.name for p in named if p.default is p.empty and p.name not in kwargs]:
         raise UsageError(f"{where}: {who} needs {', '.join(missing)} {listing}")
 
@@ -96,11 +96,10 @@ def build(
         raise
     except (ValueError, TypeError) as error:
         own = type(error).__module__ == "builtins"  # an error class of a package's own has a line of its own
-        raise UsageError(f"{where}: {dotted}: {error}" if own else str(error)) from error
+        raise UsageError(f"{where}: {dotted}: {one_line(error)}" if own else str(error)) from error
     except (Exception, SystemExit) as error:
         raise UsageError(f"{where}: {dotted}: {_told(error)}") from error
 
 
 def _told(error: BaseException) -> str:
-    line = " ".join(str(error).split())
-    return line if isinstance(error, ImportError) else f"{type(error).__name__}: {line}"
+    return one_line(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {one_line(error)}"

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from torchlight.errors import DataError, UsageError
+from torchlight.errors import DataError, UsageError, for_terminal
 from torchlight.signals import Terminated, terminable
 
 
@@ -26,7 +26,7 @@ def run_command(command: Callable[[], object], show_traceback: bool = False) -> 
         if show_traceback:
             traceback.print_exc()
         remedy = "; pip install -r requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
-        print(f"error: {error}{remedy}", file=sys.stderr)
+        print(for_terminal(f"error: {error}{remedy}"), file=sys.stderr)
         return 2
     except Terminated as signal:
         print(str(signal).lower(), file=sys.stderr)

@@ -8,7 +8,10 @@ from typing import IO, Any
 
 import yaml
 
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, one_line, short
+from torchlight.nesting import check_unfolded
+
+LARGEST = 100_000  # keys and values of a file, aliases counted as often as they are named
 
 
 class _Loader(yaml.SafeLoader):
@@ -25,15 +28,32 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 first = lines.setdefault((key.tag, key.value), key.start_mark)
                 if first is not key.start_mark:
-                    problem = f"duplicate key {key.value!r}, first given in line {first.line + 1}"
+                    problem = f"duplicate key {short(key.value)}, first given in line {first.line + 1}"
                     raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
         return node
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value = super().construct_yaml_int(node)
+        if value.bit_length() > 1000:  # thousands of digits cannot even be printed
+            raise yaml.MarkedYAMLError(problem="a number of hundreds of digits", problem_mark=node.start_mark)
+        return value
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        check_unfolded(node, _children, LARGEST)  # before aliases are followed and `<<` merges what they name
+        return super().construct_document(node)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes the texts that _Loader would read as numbers, e.g. "1e3"."""
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
 for _side in (_Loader, _Dumper):
     _side.add_implicit_resolver(
         "tag:yaml.org,2002:float",
@@ -70,11 +90,11 @@ def load_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context
-        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {problem}") from None
+        raise UsageError(f"{path}:{mark.line + 1 if mark else 1}: {one_line(problem)}") from None
     except RecursionError:
         raise UsageError(f"{path}: nested too deeply") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # the latter: `!!bool maybe` and kin
-        raise UsageError(f"{path}: not a YAML text file ({' '.join(str(error).split())})") from None
+        raise UsageError(f"{path}: not a YAML text file ({one_line(error)})") from None
 
 
 def dump_yaml(content: Any, file: IO[str], **style: Any) -> None:
@@ -91,7 +111,7 @@ def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, d
     if base is None:
         return [(path, own)]
     if not isinstance(base, str):
-        raise UsageError(f"{path}: base: {base!r} where the path of a YAML file belongs")
+        raise UsageError(f"{path}: base: {short(base)} where the path of a YAML file belongs")
     return [*config_files(path.parent / base, (*below, path)), (path, own)]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, short
 
 PRECISIONS = ("fp32", "bf16", "fp16", "auto")
 
@@ -85,7 +85,9 @@ class Precision:
 def precision(name: str, device: torch.device) -> Precision:
     """fp32, bf16, fp16, or auto: bf16 where the hardware multiplies in it, else fp32."""
     if name not in PRECISIONS:
-        raise UsageError(f"precision {name!r} is not one of {', '.join(PRECISIONS)}{did_you_mean(name, PRECISIONS)}")
+        raise UsageError(
+            f"precision {short(name)} is not one of {', '.join(PRECISIONS)}{did_you_mean(name, PRECISIONS)}"
+        )
     if name == "fp16" and device.type != "cuda":
         raise UsageError("precision fp16 needs a CUDA GPU; on the CPU use bf16 or fp32")
     if name == "auto":

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from torchlight.errors import UsageError, did_you_mean
+from torchlight.errors import UsageError, did_you_mean, short
 
 OPTIMIZERS = ("SGD", "Adam", "AdamW")
 SCHEDULES = ("step", "cosine")
@@ -34,7 +34,7 @@ def build_optimizer(
         return torch.optim.Adam(parameters, lr=base_lr, weight_decay=weight_decay)
     if name == "AdamW":
         return torch.optim.AdamW(parameters, lr=base_lr, weight_decay=weight_decay)
-    raise UsageError(f"optimizer {name!r} is not one of {', '.join(OPTIMIZERS)}{did_you_mean(name, OPTIMIZERS)}")
+    raise UsageError(f"optimizer {short(name)} is not one of {', '.join(OPTIMIZERS)}{did_you_mean(name, OPTIMIZERS)}")
 
 
 def learning_rate(
@@ -54,7 +54,7 @@ def learning_rate(
     """
     if schedule not in SCHEDULES:
         raise UsageError(
-            f"schedule {schedule!r} is not one of {', '.join(SCHEDULES)}{did_you_mean(schedule, SCHEDULES)}"
+            f"schedule {short(schedule)} is not one of {', '.join(SCHEDULES)}{did_you_mean(schedule, SCHEDULES)}"
         )
     now = epoch + fraction
     warmth = 0.1 + 0.9 * now / warm_up_epoch if now < warm_up_epoch else 1.0

@@ -16,7 +16,7 @@ import numpy as np
 
 from feeder.readers.openpose import FILE
 from feeder.skeleton import load_skeleton, remap
-from torchlight.errors import DataError
+from torchlight.errors import DataError, one_line, short
 
 MODELS = {"COCO": "openpose", "BODY_25": "body_25"}  # what OpenPose calls them: their layout
 PROGRAMS = ("examples/openpose/openpose.bin", "build/examples/openpose/openpose.bin", "bin/OpenPoseDemo.exe")
@@ -79,7 +79,7 @@ class OpenPose:
             self.wrapper.configure({"model_folder": str(_model_folder(openpose_dir)), "model_pose": model})
             self.wrapper.start()
         except RuntimeError as error:  # no weights, no GPU ...
-            raise DataError(f"OpenPose does not start: {_one_line(error)}") from None
+            raise DataError(f"OpenPose does not start: {one_line(error)}") from None
         self.vector = getattr(self.module, "VectorDatum", list)  # OpenPose 1.7 wants its own kind of list
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
@@ -110,7 +110,7 @@ def _module(openpose_dir: Path) -> object:
         return importlib.import_module("openpose.pyopenpose")
     except ImportError as error:
         raise DataError(
-            f"OpenPose's Python module in {openpose_dir / 'python'} cannot be loaded ({_one_line(error)}); "
+            f"OpenPose's Python module in {openpose_dir / 'python'} cannot be loaded ({one_line(error)}); "
             "it is built with cmake -DBUILD_PYTHON=ON"
         ) from None
     finally:
@@ -125,9 +125,5 @@ def _model_folder(openpose_dir: Path) -> Path:
 
 def _known(model: str) -> str:
     if model not in MODELS:
-        raise DataError(f"OpenPose's model is {model!r}; it must be {' or '.join(MODELS)}")
+        raise DataError(f"OpenPose's model is {short(model)}; it must be {' or '.join(MODELS)}")
     return model
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -22,7 +22,7 @@ import orjson
 from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
 from feeder.sequence import SkeletonSequence
 from feeder.tracking.link import link_persons
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 NUM_JOINT = 18
 MAX_FRAME = 100_000  # an hour of video; beyond it a frame index is a mistake
@@ -129,7 +129,7 @@ def _label_of(info: dict, name: str, label_path: Path) -> int:
     entry = info[name]
     label = entry.get("label_index") if isinstance(entry, dict) else None
     if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < 100_000:
-        raise DataError(f"{label_path}: {name!r} has no label_index that is a class number (0, 1, 2 ...)")
+        raise DataError(f"{label_path}: {short(name)} has no label_index that is a class number (0, 1, 2 ...)")
     return label
 
 

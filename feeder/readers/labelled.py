@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from feeder.readers.clip import Clip, Listing
-from torchlight.errors import DataError
+from torchlight.errors import DataError, is_plain_name, short
 
 PARTS = ("train", "val")
 
@@ -40,6 +40,9 @@ def label_names(data_path: str | Path, only: Collection[Path] | None = None) -> 
     folders = [Path(data_path) / part for part in PARTS] if _is_split(Path(data_path)) else [Path(data_path)]
     labels = (path for folder in folders for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
     names = {path.name for path in labels if only is None or any(clip.parent == path for clip in only)}
+    if strange := [name for name in names if not is_plain_name(name)]:
+        line = "has a control character in its name, or a space at an end"
+        raise DataError(f"{data_path}: the label folder {short(min(strange))} {line}; rename it")
     if not names:
         raise DataError(f"{data_path}: there are no folders <label>/<clip> in it")
     return sorted(names)

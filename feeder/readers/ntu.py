@@ -20,7 +20,7 @@ import orjson
 
 from feeder.readers.clip import RESOURCE, Clip, Listing, read_lines
 from feeder.sequence import SkeletonSequence
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 NUM_JOINT = 25
 VALUES = 12  # of a joint
@@ -189,7 +189,7 @@ class _Words:
         word = self.raw[begin[at] if at >= 0 else 0 : end].strip()
         if not word.isdigit():
             found = word[:20].decode("latin1")
-            raise DataError(f"{self.path}: {what} should be a whole number, found {found!r}")
+            raise DataError(f"{self.path}: {what} should be a whole number, found {short(found)}")
         self.at += skip
         return int(word[:40])
 

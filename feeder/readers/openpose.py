@@ -26,7 +26,7 @@ from feeder.readers.kinetics import place, read_detections
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
 from feeder.tracking.link import link_persons
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 FILE = re.compile(r"(?P<clip>.*?)_?(?P<number>[0-9]+)_keypoints\.json")
 LAYOUTS = {18 * 3: "openpose", 25 * 3: "body_25"}  # by the numbers of a person
@@ -127,7 +127,7 @@ label_names = labelled.label_names
 def reader(arg: Namespace) -> Callable[[Path], SkeletonSequence]:
     size = re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})", arg.frame_size or "1x1")
     if size is None:
-        raise DataError(f"--frame_size is {arg.frame_size!r}; WIDTHxHEIGHT in pixels is needed, like 1920x1080")
+        raise DataError(f"--frame_size is {short(arg.frame_size)}; WIDTHxHEIGHT in pixels is needed, like 1920x1080")
     frame_size = (int(size[1]), int(size[2])) if arg.frame_size else None
     layout = arg.layout or "openpose"
     load_skeleton(layout)  # raises a LayoutError if it is unknown

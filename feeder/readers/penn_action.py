@@ -20,7 +20,7 @@ from scipy.io import loadmat
 
 from feeder.readers.clip import Clip, Listing, Parts
 from feeder.sequence import SkeletonSequence
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 NUM_JOINT, NUM_PERSON = 13, 1
 OPTIONS: dict[str, dict[str, Any]] = {}
@@ -105,7 +105,7 @@ def _index(folder: Path) -> tuple[tuple[Clip, ...], tuple[Clip, ...], tuple[tupl
             fields = _load(file, ["action", "train"])
             action, train = _text(fields, "action", file), int(_matrix(fields, "train", file, 1)[0, 0])
             if action not in ACTIONS or train not in (1, -1):
-                raise DataError(f"{file}: action {action!r} or train {train} is not one that Penn Action has")
+                raise DataError(f"{file}: action {short(action)} or train {train} is not one that Penn Action has")
         except DataError as error:
             left_out.append((file.name, str(error).removeprefix(f"{file}: ")))
             continue
@@ -125,7 +125,7 @@ def _load(path: Path, keys: list[str]) -> dict:
 
 def _field(fields: dict, key: str, path: Path) -> np.ndarray:
     if key not in fields:
-        raise DataError(f"{path}: not a Penn Action file, or cut off: {key!r} is missing")
+        raise DataError(f"{path}: not a Penn Action file, or cut off: {short(key)} is missing")
     return np.asarray(fields[key])
 
 

@@ -23,7 +23,7 @@ from feeder.pickles import load_pickle
 from feeder.readers.clip import RESOURCE, Clip, Listing, Parts, read_lines
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
-from torchlight.errors import DataError
+from torchlight.errors import DataError, short
 
 NUM_PERSON = 2
 OPTIONS = {"--layout": {"help": "joints to make of those in the file, a name or a YAML file (default: as they are)"}}
@@ -134,14 +134,14 @@ def _content(path: Path) -> tuple[list[dict], dict[str, list[str]]]:
         if not isinstance(clip, dict) or not isinstance(clip.get("frame_dir"), str):
             raise DataError(f"{path}: annotation {i} has no frame_dir")
         if clip["frame_dir"] in seen:
-            raise DataError(f"{path}: the frame_dir {clip['frame_dir']!r} is there twice")
+            raise DataError(f"{path}: the frame_dir {short(clip['frame_dir'])} is there twice")
         seen.add(clip["frame_dir"])
     split = content.get("split", {"train": list(seen)})
     if not isinstance(split, dict) or not split:
         raise DataError(f"{path}: 'split' is not a mapping of names to lists of frame_dir")
     for name, members in split.items():
         if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name):
-            raise DataError(f"{path}: the name of a split is {name!r}; letters, digits, -, _, + and . are allowed")
+            raise DataError(f"{path}: the name of a split is {short(name)}; letters, digits, -, _, + and . are allowed")
         if not isinstance(members, (list, tuple, set)) or not all(isinstance(member, str) for member in members):
             raise DataError(f"{path}: the split {name} is not a list of frame_dir")
     return annotations, split

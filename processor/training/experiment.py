@@ -71,8 +71,8 @@ def complete_model_args(arg: Namespace, info: DatasetInfo, channels: int | None 
     for i, (ours, stored) in enumerate(zip_longest(names or (), info.label_names or ())):
         if names and info.label_names and ours != stored:
             raise UsageError(
-                f"label_names: {arg.label_names} has {ours!r} as class {i}, dataset.yaml beside the data has {stored!r}; "
-                "leave label_names out, or pack the data again"
+                f"label_names: {arg.label_names} has {short(ours)} as class {i}, dataset.yaml beside the data has "
+                f"{short(stored)}; leave label_names out, or pack the data again"
             )
     names = names or (list(info.label_names) if info.label_names else None)
     if "num_class" in takes and not args.get("num_class"):

@@ -180,9 +180,9 @@ def test_description_is_plain_yaml_and_reads_back(layout):
 
 
 def test_a_wrong_mapping_is_named_by_its_layout():
-    with pytest.raises(LayoutError, match=r"^layout stick: centre: no joint 'chset'; did you mean 'chest'"):
+    with pytest.raises(LayoutError, match=r"^layout 'stick': centre: no joint 'chset'; did you mean 'chest'"):
         load_skeleton({**yaml.safe_load(STICK), "centre": "chset"})
-    with pytest.raises(LayoutError, match=r"^layout without a name: key 'name' is missing"):
+    with pytest.raises(LayoutError, match=r"^layout 'without a name': key 'name' is missing"):
         load_skeleton({})
 
 

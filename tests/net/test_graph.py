@@ -133,8 +133,8 @@ def test_str_is_text():
         ({"strategy": "spacial"}, "unknown graph strategy 'spacial'; did you mean 'spatial'?"),
         ({"strategy": "xyz"}, "expected one of uniform, distance, spatial, spatial_exact"),
         ({"layout": "openpos"}, "did you mean 'openpose'?"),
-        ({"max_hop": -1}, "max_hop must be a whole number from 0; found -1"),
-        ({"dilation": 0}, "dilation must be a whole number from 1; found 0"),
+        ({"max_hop": -1}, "max_hop must be a whole number from 0 to 100; found -1"),
+        ({"dilation": 0}, "dilation must be a whole number from 1 to 100; found 0"),
     ],
 )
 def test_wrong_arguments(arguments, message):

@@ -234,7 +234,7 @@ def write_short(path):
         (lambda path: path.mkdir(), "cannot be read: Is a directory"),
         (lambda path: torch.save({}, path), "no weights in it (found a dict of"),
         (lambda path: torch.save([1, 2], path), "no weights in it (found list)"),
-        (lambda path: torch.save({"epoch": 3}, path), "no weights in it (found a dict of epoch)"),
+        (lambda path: torch.save({"epoch": 3}, path), "no weights in it (found a dict of 'epoch')"),
         (lambda path: torch.save(torch.zeros(3), path), "no weights in it (found Tensor)"),
     ],
 )
