@@ -138,7 +138,7 @@ def read_label(path: Path) -> tuple[list[str], list[int]]:
     for i, (n, k) in enumerate(zip(name, label)):
         if not isinstance(n, str):
             raise DataError(f"{path}: name {i} is {short(n)}, not text; {_remedy(path)}")
-        if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k < 0:
+        if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or not 0 <= k < 2**31:
             raise DataError(f"{path}: the label of {short(n)} is {short(k)}; labels are integers, the first class is 0")
     if len(set(name)) < len(name):
         seen: set[str] = set()

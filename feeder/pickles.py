@@ -12,7 +12,7 @@ from torchlight.errors import DataError, one_line
 from torchlight.nesting import check_unfolded
 
 CONTAINERS = list, tuple, dict, set, frozenset, np.ndarray
-LARGEST = 100_000_000  # containers in a file, counted as often as they occur
+LARGEST = 5_000_000  # containers in a file, counted as often as they occur
 
 
 class PlainUnpickler(pickle._Unpickler):

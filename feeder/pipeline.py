@@ -18,6 +18,7 @@ from feeder.skeleton import Skeleton
 from feeder.streams import STREAMS, stream
 from torchlight.errors import DataError, did_you_mean, short
 
+LONGEST = 100_000  # frames of a sample
 WHERE = "in feeder_args or in dataset.yaml beside the data"
 VIEW_JOINTS = (("spine_base", "hip_centre"), ("spine_middle", "spine"), ("right_shoulder",), ("left_shoulder",))
 
@@ -82,6 +83,7 @@ class Sampler(Transform):
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
         size = self.window_size
         self.require(is_whole(size) and size > 0, f"needs a window_size, the frames of a sample; found {short(size)}")
+        self.require(size <= LONGEST, f"window_size {size} is more than {LONGEST:,} frames")
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,11 @@ class UniformSample(Sampler):
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
         super().check(skeleton, dimension)
         n, crop, repeat = self.num_clips, self.crop, self.repeat
-        self.require(is_whole(n) and n >= 1, f"num_clips {short(n)} is not a positive number")
+        self.require(is_whole(n) and 1 <= n <= 1000, f"num_clips {short(n)} is not a number from 1 to 1,000")
         self.require(n == 1 or not self.random, "num_clips is for testing: it does not go with random_choose")
         right = 0 < crop <= 1 if _is_number(crop) else _are_numbers(crop, 2) and 1 <= crop[0] <= crop[1]
         self.require(right, f"random_crop {short(crop)} is neither a fraction in (0, 1] nor [least, most] frames")
-        self.require(is_whole(repeat) and repeat >= 1, f"random_repeat {short(repeat)} is not a positive number")
+        self.require(is_whole(repeat) and 1 <= repeat <= 100, f"random_repeat {short(repeat)} is not from 1 to 100")
         whole = (crop == 1 and repeat == 1) or self.random
         self.require(whole, "random_crop and random_repeat need uniform_sample: True and random_choose: True")
 

@@ -114,6 +114,11 @@ def read_weights(path: str | Path) -> OrderedDict[str, torch.Tensor]:
         if isinstance(candidate, Mapping) and candidate:
             pairs = candidate.items()
             if all(isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in pairs):
+                for key, value in pairs:
+                    if strange := _strange(value):
+                        raise UsageError(
+                            f"{path}: {short(key)} is {strange}; weights are plain tensors of finite numbers"
+                        )
                 return OrderedDict(pairs)
     held = (
         f"a dict of {', '.join(map(short, list(content)[:6]))}"
@@ -121,6 +126,15 @@ def read_weights(path: str | Path) -> OrderedDict[str, torch.Tensor]:
         else type(content).__name__
     )
     raise UsageError(f"{path}: no weights in it (found {held or 'nothing'}); a state dict is needed")
+
+
+def _strange(tensor: torch.Tensor) -> str:
+    """What a weight cannot be, in a few words; empty if it can be one."""
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "a nested tensor" if tensor.is_nested else "a sparse tensor"
+    if tensor.is_quantized or tensor.is_complex() or tensor.is_meta:
+        return "without values" if tensor.is_meta else f"of {str(tensor.dtype).removeprefix('torch.')}"
+    return "" if torch.isfinite(tensor).all() else "not finite everywhere"
 
 
 def _without_prefix(weights: OrderedDict, own: Mapping) -> OrderedDict:

@@ -22,10 +22,11 @@ def run_command(command: Callable[[], object], show_traceback: bool = False) -> 
     except BrokenPipeError:  # as in `| head`: who read the output has enough of it
         discard_stdout()
         return 141  # 128 + SIGPIPE
-    except (UsageError, DataError, OSError, ModuleNotFoundError) as error:
+    except (UsageError, DataError, OSError, ModuleNotFoundError, MemoryError) as error:
         if show_traceback:
             traceback.print_exc()
         remedy = "; pip install -r requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
+        error = f"out of memory ({error})" if isinstance(error, MemoryError) else error
         print(for_terminal(f"error: {error}{remedy}"), file=sys.stderr)
         return 2
     except Terminated as signal:

@@ -103,9 +103,9 @@ def _index(folder: Path) -> tuple[tuple[Clip, ...], tuple[Clip, ...], tuple[tupl
             continue
         try:
             fields = _load(file, ["action", "train"])
-            action, train = _text(fields, "action", file), int(_matrix(fields, "train", file, 1)[0, 0])
+            action, train = _text(fields, "action", file), _matrix(fields, "train", file, 1)[0, 0]
             if action not in ACTIONS or train not in (1, -1):
-                raise DataError(f"{file}: action {short(action)} or train {train} is not one that Penn Action has")
+                raise DataError(f"{file}: action {short(action)} or train {train:g} is not one that Penn Action has")
         except DataError as error:
             left_out.append((file.name, str(error).removeprefix(f"{file}: ")))
             continue

@@ -148,7 +148,7 @@ def _content(path: Path) -> tuple[list[dict], dict[str, list[str]]]:
 
 
 def _array(clip: dict, key: str, dimensions: int, path: Path) -> np.ndarray:
-    value = np.asarray(clip.get(key))
+    value = _as_array(clip.get(key))
     if value.ndim != dimensions or value.dtype.kind not in "iuf":
         raise DataError(f"{path}: {key} has shape {value.shape}; numbers in {dimensions} dimensions are needed")
     value = value.astype(np.float32)
@@ -158,16 +158,25 @@ def _array(clip: dict, key: str, dimensions: int, path: Path) -> np.ndarray:
 
 
 def _label(clip: dict) -> int:
+    """-1: it is no class number."""
     label = clip.get("label")
-    return int(label) if isinstance(label, (int, np.integer)) and not isinstance(label, bool) else -1
+    is_class = isinstance(label, (int, np.integer)) and not isinstance(label, bool) and 0 <= label < 2**31
+    return int(label) if is_class else -1
+
+
+def _as_array(value: object) -> np.ndarray:
+    try:
+        return np.asarray([] if value is None else value)
+    except ValueError:  # lists of several lengths
+        return np.empty(0, object)
 
 
 def _frame_size(clip: dict, path: Path) -> tuple[int, int]:
     """(width, height)."""
-    size = clip.get("img_shape", clip.get("original_shape"))
-    size = np.asarray(size if size is not None else [])
-    if size.shape != (2,) or size.dtype.kind not in "iuf" or not (size > 0).all():
-        raise DataError(f"{path}: img_shape is {size.tolist()}, (height, width) is needed")
+    given = clip.get("img_shape", clip.get("original_shape"))
+    size = _as_array(given)
+    if size.shape != (2,) or size.dtype.kind not in "iuf" or not ((size >= 1) & (size < 2**31)).all():
+        raise DataError(f"{path}: img_shape is {short(given)}, (height, width) is needed")
     return int(size[1]), int(size[0])
 
 

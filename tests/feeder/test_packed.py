@@ -15,10 +15,10 @@ import pytest
 from feeder import packed_writer
 from feeder.dataset import read_info
 from feeder.packed import HEADER, read_packed
-from feeder.packed_writer import PackedWriter, npy_header, write_packed
+from feeder.packed_writer import PackedWriter, npy_header, packing, write_packed
 from feeder.pickles import load_pickle
 from feeder.sequence import SkeletonSequence
-from torchlight.errors import DataError
+from torchlight.errors import DataError, UsageError
 
 
 def clips(count, size=(320, 240), T=5):
@@ -330,3 +330,24 @@ def test_a_pickle_of_a_few_bytes_cannot_take_all_memory(tmp_path):
     begin = time.perf_counter()
     assert load_pickle(tmp_path / "x_label.pkl") == []
     assert time.perf_counter() - begin < 1
+
+
+def test_a_folder_in_which_packing_is_going_on_or_was_cut_off_is_not_read(tmp_path):
+    paths = write(tmp_path)
+    with packing(tmp_path), pytest.raises(DataError, match="is being packed, or packing was cut off"):
+        read_packed(*paths)
+    read_packed(*paths)
+    (tmp_path / ".packing.lock").touch()  # as a killed process leaves it
+    with pytest.raises(DataError, match="the same command goes on"):
+        read_packed(*paths)
+    with packing(tmp_path):
+        write(tmp_path)
+    read_packed(*paths)
+
+
+def test_a_link_in_the_place_of_a_half_written_file_is_not_followed(tmp_path):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "train_data.npy.part").symlink_to(tmp_path / "precious")
+    with pytest.raises(UsageError, match=r"train_data\.npy\.part is a symbolic link"):
+        write(tmp_path)
+    assert (tmp_path / "precious").read_text() == "content"

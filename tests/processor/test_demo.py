@@ -28,6 +28,7 @@ from processor.video.settings import Settings
 from tests.feeder.video.test_decode import make, make_with_sound, noise
 from torchlight.arguments import parse
 from torchlight.command import run_command
+from torchlight.lock import exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["run", "jump", "sit", "turn", "wave", "fall"]
@@ -502,3 +503,24 @@ def test_a_signal_while_drawing_keeps_what_is_written_as_partial(watch, tmp_path
     assert 5 < len(list(Video(tmp_path / "out/clip_partial.mp4"))) < 190
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 200
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip_partial.mp4"]
+
+
+def test_a_second_demo_of_the_same_video_ends_in_one_line(watch, tmp_path, capsys):
+    path = clip(tmp_path / "clip.mp4")
+    with exclusive(tmp_path / "out", "clip", ""):
+        assert watch("--video", path) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"out is in use (clip) by process {os.getpid()} on " in error
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [".clip.lock"]
+        assert watch("--video", clip(tmp_path / "other.mp4")) == 0
+    assert watch("--video", path) == 0
+
+
+def test_what_a_killed_demo_left_is_removed_by_the_next(watch, tmp_path):
+    with subprocess.Popen(["true"]) as gone:
+        pass
+    (tmp_path / "out").mkdir()
+    (tmp_path / f"out/.clip.mp4.{gone.pid}.tmp").touch()
+    (tmp_path / "out/.clip.lock").touch()
+    assert watch("--video", clip(tmp_path / "clip.mp4")) == 0
+    result(tmp_path / "out", "clip")

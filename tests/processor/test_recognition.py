@@ -22,6 +22,7 @@ import yaml
 
 from feeder.dataset import DatasetInfo, write_info
 from main import main
+from torchlight.lock import exclusive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -636,3 +637,41 @@ def test_a_series_that_was_cut_off_is_taken_up_where_it_was(small, tmp_path, cap
     for seed in (0, 1):
         one, other = (torch.load(tmp_path / f"{run}/seed{seed}/epoch2_model.pt") for run in ("whole", "cut"))
         assert same(one, other)
+
+
+# ---- two runs, links, closed pipes
+
+
+def test_a_second_training_in_a_work_dir_ends_in_one_line_and_a_test_does_not(small, trained, capsys):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    with exclusive(trained, "train", ""):
+        assert run(small, trained, "--num_epoch", 1) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1 and f"{trained} is in use (train) by process {os.getpid()} on " in error
+        assert "or give another --work_dir" in error
+        assert {path.name: path.read_bytes() for path in trained.iterdir() if path.suffix != ".lock"} == before
+        assert run(small, trained, "--phase", "test") == 0
+    (trained / "config_test.yaml").unlink()
+
+
+def test_a_log_that_is_a_link_is_not_written_through(small, tmp_path, capsys):
+    (tmp_path / "precious").write_text("content")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/log.txt").symlink_to(tmp_path / "precious")
+    (tmp_path / "run/epoch1_model.pt").symlink_to(tmp_path / "precious")
+    assert run(small, tmp_path / "run", "--num_epoch", 1) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "log.txt is a symbolic link" in error
+    (tmp_path / "run/log.txt").unlink()
+    assert run(small, tmp_path / "run", "--num_epoch", 1) == 0  # other files take the place of the link
+    assert (tmp_path / "precious").read_text() == "content" and not (tmp_path / "run/epoch1_model.pt").is_symlink()
+
+
+def test_a_training_goes_on_when_nobody_reads_what_it_prints(small, tmp_path):
+    process = subprocess.Popen(
+        command(small, tmp_path / "run", "--num_epoch", "3"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
+    log = (tmp_path / "run/log.txt").read_text()
+    assert "stdout was closed" in log and "epoch3_model.pt" in log

@@ -1,6 +1,7 @@
 """tools/gendata.py from the command line, on the real data sets where they are."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from scipy.io import savemat
 
 from feeder.dataset import read_info
 from feeder.packed import read_packed
+from feeder.packed_writer import packing
 from feeder.readers import nw_ucla, sbu
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -180,3 +182,18 @@ def test_mistakes_are_one_line(tmp_path, args, message):
     assert done.stderr.startswith("error: ")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_second_job_in_a_folder_ends_in_one_line(tmp_path):
+    person = {"pose": [0.5] * 36, "score": [0.5] * 18}
+    for i, label in enumerate("abab"):
+        path = tmp_path / "raw" / label / f"{i}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"data": [{"frame_index": 1, "skeleton": [person]}]}))
+    command = ["--format", "openpose", "--data_path", "raw", "--out_folder", "out"]
+    with packing(tmp_path / "out"):
+        done = tool(tmp_path, *command)
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert f"out is in use (packing) by process {os.getpid()} on " in done.stderr
+        assert [file.name for file in (tmp_path / "out").iterdir()] == [".packing.lock"]
+    assert tool(tmp_path, *command).returncode == 0

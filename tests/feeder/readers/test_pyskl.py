@@ -118,14 +118,14 @@ def test_class_names_of_ntu(tmp_path):
 
 
 BAD_CLIP = {
-    "no keypoint": (dict(keypoint=None), "keypoint has shape ()"),
+    "no keypoint": (dict(keypoint=None), "keypoint has shape (0,)"),
     "text": (dict(keypoint="x"), "keypoint has shape ()"),
     "three dimensions": (dict(keypoint=np.ones((5, 17, 2))), "keypoint has shape (5, 17, 2)"),
     "16 joints": (dict(keypoint=np.ones((1, 5, 16, 2))), "16 joints in 2-D are no layout that is known here"),
     "scores of another length": (dict(keypoint_score=np.ones((1, 4, 17))), "keypoint_score has shape (1, 4, 17)"),
     "not finite": (dict(keypoint=np.full((1, 5, 17, 2), np.nan)), "keypoint holds a number that is not finite"),
-    "no size": (dict(img_shape=None, original_shape=None), "img_shape is []"),
-    "size 0": (dict(img_shape=(0, 340)), "img_shape is [0, 340], (height, width) is needed"),
+    "no size": (dict(img_shape=None, original_shape=None), "img_shape is None"),
+    "size 0": (dict(img_shape=(0, 340)), "img_shape is (0, 340), (height, width) is needed"),
 }
 
 
