@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 
 from feeder.readers.clip import Clip, Listing, Parts
+from feeder.readers.matlab import read_mat
 from feeder.sequence import SkeletonSequence
 from torchlight.errors import DataError, short
 
@@ -46,7 +46,7 @@ ACTIONS = [
 def read(path: str | Path) -> SkeletonSequence:
     """One clip; where x, y and visibility differ in length, the frames that all of them have."""
     path = Path(path)
-    fields = _load(path, ["action", "x", "y", "visibility", "dimensions"])
+    fields = read_mat(path, ["action", "x", "y", "visibility", "dimensions"])
     x, y, visible = (_matrix(fields, key, path) for key in ("x", "y", "visibility"))  # (T, V)
     height, width = _size(fields, path)
     T = min(len(x), len(y), len(visible))
@@ -102,7 +102,7 @@ def _index(folder: Path) -> tuple[tuple[Clip, ...], tuple[Clip, ...], tuple[tupl
             left_out.append((file.name, "is not a .mat file"))
             continue
         try:
-            fields = _load(file, ["action", "train"])
+            fields = read_mat(file, ["action", "train"])
             action, train = _text(fields, "action", file), _matrix(fields, "train", file, 1)[0, 0]
             if action not in ACTIONS or train not in (1, -1):
                 raise DataError(f"{file}: action {short(action)} or train {train:g} is not one that Penn Action has")
@@ -111,16 +111,6 @@ def _index(folder: Path) -> tuple[tuple[Clip, ...], tuple[Clip, ...], tuple[tupl
             continue
         (trained if train == 1 else tested).append(Clip(file, file.stem, ACTIONS.index(action)))
     return tuple(trained), tuple(tested), tuple(left_out)
-
-
-def _load(path: Path, keys: list[str]) -> dict:
-    raw = path.open("rb")  # a file that is not there or not ours to read is an OSError, as everywhere
-    with raw:
-        try:
-            return loadmat(raw, variable_names=keys)
-        except Exception as error:  # scipy raises nearly anything for a damaged file
-            line = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(f"{path}: not a MATLAB 5 file, cut off or damaged ({line})") from None
 
 
 def _field(fields: dict, key: str, path: Path) -> np.ndarray:

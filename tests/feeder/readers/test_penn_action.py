@@ -52,7 +52,7 @@ BAD = {
     "text": (dict(visibility="yes"), "visibility has shape"),
     "no height": (dict(dimensions=np.array([0, 4, 4])), "dimensions are [0, 4, 4]"),
     "not finite": (dict(x=np.full((4, 13), np.inf)), "a visible joint has a coordinate that is not finite"),
-    "two actions": (dict(action=np.array(["bowl", "squat"], object)), "action is not one word"),
+    "two actions": (dict(action=np.array(["bowl", "squat"], object)), "'action' is neither numbers nor text"),
 }
 
 
