@@ -38,6 +38,7 @@ NUM_JOINT = {
     "openpose": 18,
     "penn-action": 13,
     "sbu": 15,
+    "utd-mhad": 20,
 }
 STICK = """\
 name: stick
