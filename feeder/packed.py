@@ -26,6 +26,7 @@ DATA_SETS = {  # the folder of a data set in the configs: how to make it
     "penn-action": "python tools/gendata.py --format penn-action --data_path <Penn_Action>",
     "nw-ucla": "python tools/gendata.py --format nw-ucla --data_path <all_sqe>",
     "sbu": "python tools/gendata.py --format sbu --data_path <sbu_interaction>",
+    "utd-mhad": "python tools/gendata.py --format utd-mhad --data_path <Skeleton>",
     "starter": "python tools/starter_gendata.py --penn_action <labels/> --nw_ucla <all_sqe/> --sbu <s01s02/ ...>",
     "synthetic": "python tools/synthetic_gendata.py",
 }

@@ -30,7 +30,7 @@ import yaml
 from feeder import skeleton
 from feeder.dataset import read_info
 from feeder.packed import read_label, read_packed
-from feeder.readers import kinetics, ntu, nw_ucla, openpose, penn_action, pyskl, sbu
+from feeder.readers import kinetics, ntu, nw_ucla, openpose, penn_action, pyskl, sbu, utd_mhad
 from feeder.sequence import SkeletonSequence
 from processor.ensemble import read_result
 from processor.sidecar import read_sidecar
@@ -69,6 +69,7 @@ def cases(folder: Path) -> Iterator[Case]:
         ("penn_action/labels/*.mat", penn_action.read),
         ("nw_ucla/all_sqe/*.json", nw_ucla.read),
         ("sbu_interaction/*/*/*/skeleton_pos.txt", sbu.read),
+        ("utd_mhad/*.mat", utd_mhad.read),
         ("ntu_rgbd/*.skeleton", ntu.read),
         ("kinetics_skeleton/kinetics_train/*.json", kinetics.read),
     ]

@@ -115,7 +115,8 @@ def test_every_config_names_what_exists(path):
                 args.get(
                     "dimension",
                     3
-                    if set(path.parts) & {"nw-ucla", "sbu", "ntu-xsub", "ntu-xview", "ntu120-xsub", "ntu120-xset"}
+                    if set(path.parts)
+                    & {"nw-ucla", "sbu", "utd-mhad", "ntu-xsub", "ntu-xview", "ntu120-xsub", "ntu120-xset"}
                     else 2,
                 ),
             )

@@ -4,16 +4,19 @@
     python tools/gendata.py --format nw-ucla --data_path <folder of all_sqe/>
     python tools/gendata.py --format sbu --data_path <folder of s01s02/ ...>        # fold1/ ... fold5/
     python tools/gendata.py --format sbu --data_path <folder> --fold 1              # only that fold
+    python tools/gendata.py --format utd-mhad --data_path <folder of Skeleton/>
     python tools/gendata.py --format openpose --data_path <folder> --frame_size 1920x1080
     python tools/gendata.py --format pyskl --data_path ntu60_3danno.pkl             # xsub/ and xview/
 
 Writes {train,val}_data.npy, _label.pkl, where known _frame_size.npy, and label_names.txt; val is the data set's test
 part. With --holdout the test part is not touched: the training clips are split into train and val, to choose epochs,
 rates and the like by (Penn Action, OpenPose: the last fifth of every class; NW-UCLA: subjects 9 and 10; SBU: the pairs
-of the next fold). A run that was killed goes on where it stopped.
+of the next fold; UTD-MHAD: subject 7). A run that was killed goes on where it stopped.
 
 nw-ucla: views 1 and 2 train, 3 tests; --train_view 1 --test_view 2 is another way to leave the test alone. --fix_labels
 gives 24 training clips, which bear the name of the opposite action, the right one (see feeder/readers/nw_ucla.py).
+
+utd-mhad: subjects 1, 3, 5, 7 train, the others test; --train_subject and --test_subject choose others.
 
 openpose: <data_path>/<label>/<clip> is a folder of OpenPose's JSON, or a Kinetics-skeleton file. Where data_path has
 folders train/ and val/, the labels are inside those; otherwise val is the last fifth of every class.
@@ -42,6 +45,7 @@ FORMATS = {  # name: its file in feeder/readers/, see feeder/readers/clip.py
     "penn-action": "penn_action",
     "nw-ucla": "nw_ucla",
     "sbu": "sbu",
+    "utd-mhad": "utd_mhad",
     "openpose": "openpose",
     "pyskl": "pyskl",
 }
@@ -75,7 +79,9 @@ def parse(formats: dict[str, Format]) -> argparse.Namespace:
     parser.add_argument("--holdout", action="store_true", help="split the training clips, without the test clips")
     parser.add_argument("--num_worker", type=int, default=cores(), help="processes that read (default: all cores)")
     parser.add_argument("--num_frame", type=int, help="frames of a sample, T (default: the longest clip)")
-    parser.add_argument("--num_person", type=int, help="persons of a sample, M (default: Penn, NW-UCLA 1, others 2)")
+    parser.add_argument(
+        "--num_person", type=int, help="persons of a sample, M (default: Penn, NW-UCLA, UTD 1, others 2)"
+    )
     parser.add_argument("--mend_labels", dest="fix_labels", action="store_true", help=argparse.SUPPRESS)  # former name
     parser.set_defaults(fix_labels=None)
     seen = set()

@@ -14,7 +14,7 @@ from scipy.io import savemat
 from feeder.dataset import read_info
 from feeder.packed import read_packed
 from feeder.packed_writer import packing
-from feeder.readers import nw_ucla, sbu
+from feeder.readers import nw_ucla, sbu, utd_mhad
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -99,6 +99,41 @@ def test_sbu_folds(real_data, tmp_path):
     assert {name for part in ("train", "val") for name in packed(tmp_path / "two", part).sample_name} == everything
 
 
+def test_utd_mhad(real_data, tmp_path):
+    args = ["--format", "utd-mhad", "--data_path", real_data / "utd_mhad"]
+    done = tool(tmp_path, *args)
+    assert done.returncode == 0, done.stderr
+    out = tmp_path / "data/utd-mhad"
+    train, val = (packed(out, part) for part in ("train", "val"))
+    assert (train.data.shape, val.data.shape) == ((431, 3, 125, 20, 1), (430, 3, 125, 20, 1))
+    clips = utd_mhad.list_clips(real_data / "utd_mhad", "val").clips
+    assert (val.sample_name, val.label) == ([clip.name for clip in clips], [clip.label for clip in clips])
+    for i in (0, 100, 429):
+        np.testing.assert_array_equal(val.data[i], utd_mhad.read(clips[i].path).array(125, 1))
+    info = read_info(out)
+    assert (info.layout, info.dimension, info.fps, info.num_person) == ("utd-mhad", 3, 30.0, 1)
+    assert info.label_names == tuple((out / "label_names.txt").read_text().splitlines())
+    assert info.label_names == tuple(utd_mhad.label_names())
+    done = tool(tmp_path, *args, "--out_folder", "own", "--train_subject", 2, 4, "--test_subject", 7)
+    assert done.returncode == 0, done.stderr
+    subjects = [
+        {name.split("_")[1] for name in packed(tmp_path / "own", part).sample_name} for part in ("train", "val")
+    ]
+    assert subjects == [{"s2", "s4"}, {"s7"}]
+
+
+def test_a_damaged_clip_of_utd_mhad_is_left_out_by_name(tmp_path):
+    (tmp_path / "raw/Skeleton").mkdir(parents=True)
+    for subject in (1, 2, 3):
+        savemat(tmp_path / f"raw/Skeleton/a5_s{subject}_t1_skeleton.mat", {"d_skel": np.ones((20, 3, 4))})
+    damaged = tmp_path / "raw/Skeleton/a5_s3_t1_skeleton.mat"
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    done = tool(tmp_path, "--format", "utd-mhad", "--data_path", "raw", "--num_worker", 1)
+    assert done.returncode == 0, done.stderr
+    assert packed(tmp_path / "data/utd-mhad", "train").sample_name == ["a5_s1_t1"]
+    assert "a5_s3_t1: not a MATLAB 5 file, cut off or damaged" in done.stdout
+
+
 def write_clip(folder, num_frame, x):
     folder.mkdir(parents=True)
     for number in range(num_frame):
@@ -173,6 +208,12 @@ def test_pyskl(tmp_path):
         (["--format", "nw-ucla", "--data_path", ".", "--fold", 1], "--fold is for sbu"),
         (["--format", "sbu", "--data_path", ".", "--fix_labels"], "--fix_labels is for nw-ucla, not for sbu"),
         (["--format", "nw-ucla", "--data_path", ".", "--test_view", 1], "view 1 is among --train_view and --test_view"),
+        (["--format", "nw-ucla", "--data_path", ".", "--train_subject", 1], "--train_subject is for utd-mhad, not for"),
+        (
+            ["--format", "utd-mhad", "--data_path", ".", "--train_subject", 1, 2],
+            "subject 2 is among --train_subject and --test_subject",
+        ),
+        (["--format", "utd-mhad", "--data_path", "."], "not one clip could be read"),
         (["--format", "nw-ucla", "--data_path", ".", "--num_frame", 0], "must be 1 or more"),
     ],
 )

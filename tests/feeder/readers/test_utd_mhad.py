@@ -1,6 +1,7 @@
 """feeder/readers/utd_mhad.py with hand-made .mat files and the real data set."""
 
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from scipy.io import loadmat, savemat
 
 from feeder.readers import nw_ucla, utd_mhad
 from feeder.skeleton import load_skeleton, remap
+from torchlight.config import load_config
 from torchlight.errors import DataError
 
+ROOT = Path(__file__).resolve().parents[3]
 JOINTS = load_skeleton("utd-mhad").joints
 
 
@@ -203,3 +206,11 @@ def test_remapped_to_nw_ucla_every_joint_keeps_its_name_and_bone(real_data):
     named = [{(s.joints[a], s.joints[b]) for a, b in enumerate(s.parents)} for s in (ours, theirs)]
     assert named[0] == named[1]
     assert nw_ucla.NUM_JOINT == utd_mhad.NUM_JOINT == ours.num_joint
+
+
+@pytest.mark.parametrize("network", ["st_gcn", "st_gcn_pyskl", "st_gcn_pp"])
+def test_no_config_flips_a_body(network):
+    """Flipped, a swipe of the right arm is one of the left arm, which no class is."""
+    config = load_config(ROOT / f"config/{network}/utd-mhad/train.yaml")
+    for part in ("feeder_args", "train_feeder_args", "test_feeder_args"):
+        assert not {"mirror", "swap_sides", "pipeline"} & {key for key, value in config[part].items() if value}
