@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from torchlight.errors import DataError, UsageError, for_terminal
@@ -27,15 +30,32 @@ def run_command(command: Callable[[], object], show_traceback: bool = False) -> 
             traceback.print_exc()
         remedy = "; pip install -r requirements.txt" if isinstance(error, ModuleNotFoundError) else ""
         error = f"out of memory ({error})" if isinstance(error, MemoryError) else error
-        print(for_terminal(f"error: {error}{remedy}"), file=sys.stderr)
+        tell(for_terminal(f"error: {error}{remedy}"))
         return 2
     except Terminated as signal:
-        print(str(signal).lower(), file=sys.stderr)
+        tell_interruption(str(signal).lower())
         return 128 + signal.signum
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        tell_interruption("interrupted")
         return 130
     return 0
+
+
+def tell(line: str) -> None:
+    """A line on stderr; of the processes of a torchrun the first one prints, the others leave theirs to torchrun."""
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if file is not None:
+        content = {"message": {"message": line, "extraInfo": {"timestamp": str(int(time.time()))}}}
+        with suppress(OSError):
+            Path(file).write_text(json.dumps(content), encoding="utf-8")
+    if file is None or os.environ.get("RANK") == "0":
+        print(line, file=sys.stderr)
+
+
+def tell_interruption(line: str) -> None:
+    """Of the processes of a torchrun none says it: the signal was for torchrun, or comes from it."""
+    if "TORCHELASTIC_ERROR_FILE" not in os.environ:
+        print(line, file=sys.stderr)
 
 
 def discard_stdout() -> None:

@@ -8,6 +8,7 @@ rows = world.gather(own_rows)               # what every process has, in the ord
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,7 @@ class World:
         """DistributedDataParallel around the model where there are several processes."""
         if self.size == 1:
             return model
+        warnings.filterwarnings("ignore", "Grad strides do not match")  # channels-last gradients; they are right
         return nn.parallel.DistributedDataParallel(model, [device] if device.type == "cuda" else None)
 
     def no_sync(self, model: nn.Module) -> AbstractContextManager:

@@ -3,6 +3,8 @@
 import csv
 import os
 import pickle
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +44,11 @@ class Mortal(Model):
 """
 
 
-def launch(folder, work_dir, processes, *argv, restarts=0):
+def launch(folder, work_dir, processes, *argv, restarts=0, launcher="torch.distributed.run"):
     """`main.py recognition` alone or under torchrun; all processes see the network in folder."""
     torchrun = [
         "-m",
-        "torch.distributed.run",
+        launcher,
         "--standalone",
         f"--nproc_per_node={processes}",
         f"--max_restarts={restarts}",
@@ -54,10 +56,14 @@ def launch(folder, work_dir, processes, *argv, restarts=0):
     torchrun = torchrun if processes > 1 else []
     command = [sys.executable, *torchrun, str(ROOT / "main.py"), "recognition", "-c", str(folder / "config.yaml")]
     environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, "-w", str(work_dir), *map(str, argv)], env=environment, capture_output=True, text=True, timeout=120
+    return subprocess.run(
+        [*command, "-w", str(work_dir), *map(str, argv)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
-    return done
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +121,53 @@ def test_accumulated_batches_make_the_updates_of_whole_batches(runs):
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder, tmp_path):
     done = launch(folder, tmp_path, 2, "--batch_size", 7)
-    assert done.returncode != 0 and "batch_size 7 cannot be shared equally by 2 processes" in done.stderr
+    line = "batch_size 7 cannot be shared equally by 2 processes"
+    assert done.returncode != 0 and done.stderr.startswith(f"error: {line}")
+    done = launch(folder, tmp_path, 2, "--batch_size", 7, launcher="torchlight.launch")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {line}") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes_with_one_line(folder, tmp_path, number):
+    command = [sys.executable, "-m", "torchlight.launch", "--standalone", "--nproc_per_node=2", "main.py"]
+    command += ["recognition", "-c", str(folder / "config.yaml"), "-w", str(tmp_path), "--num_epoch", "100000"]
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout:  # until it trains
+        if "mean_loss" in line:
+            break
+    os.killpg(process.pid, number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert error == {signal.SIGINT: "interrupted\n", signal.SIGTERM: "terminated\n"}[number]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_what_one_process_alone_ran_into_is_told(folder, tmp_path):
+    (tmp_path / "lonely.py").write_text("""
+import os
+from torchlight.errors import UsageError
+from mine import Model as Whole
+
+class Model(Whole):
+    def __init__(self, num_class):
+        super().__init__(num_class)
+        if os.environ["RANK"] == "1":
+            raise UsageError("this one alone")
+""")
+    shutil.copy(folder / "mine.py", tmp_path)
+    shutil.copy(folder / "config.yaml", tmp_path)
+    done = launch(tmp_path, tmp_path / "out", 2, "--model", "lonely.Model", launcher="torchlight.launch")
+    assert done.returncode == 2 and done.stderr == "process 1: error: this one alone\n"
 
 
 def test_processes_that_torchrun_restarts_go_on_from_the_last_checkpoint(folder, runs, tmp_path):
