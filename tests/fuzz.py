@@ -37,10 +37,11 @@ from processor.sidecar import read_sidecar
 from torchlight.checkpoint import read_weights
 from torchlight.config import load_config
 from torchlight.errors import DataError, UsageError
+from torchlight.machine import peak_memory
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("STGCN_DATA", ROOT.parent / "shared" / "data"))
-SECONDS = 5  # that one input may take
+SECONDS, MEMORY = 5, 2048  # that one input may take: seconds, MiB
 TOKENS = [b"[", b"{" * 50, b"[" * 3000, b"nan", b"inf", b"1e999", b"-1", b"9" * 30, b"\0", b"null", b'""', b": ", b"- "]
 TOKENS += [
     b"\xff\xfe",
@@ -151,7 +152,7 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
 
 def attempt(case: Case, path: Path) -> str | None:
     """Read a file; what is wrong with how that ended, or None."""
-    begin = time.perf_counter()
+    begin, memory = time.perf_counter(), peak_memory()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -165,8 +166,10 @@ def attempt(case: Case, path: Path) -> str | None:
     else:
         if isinstance(found, SkeletonSequence) and not np.isfinite(found.keypoints).all():
             return "accepted, though not finite"
-    seconds = time.perf_counter() - begin
-    return f"{seconds:.1f} seconds" if seconds > SECONDS else None
+    seconds, memory = time.perf_counter() - begin, peak_memory() - memory
+    if seconds > SECONDS or memory > MEMORY:
+        return f"{seconds:.1f} seconds, {memory} MiB"
+    return None
 
 
 def fuzz(count: int, seed: int) -> list[str]:

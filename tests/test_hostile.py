@@ -139,6 +139,60 @@ def test_unfolded_values_are_counted_as_often_as_they_occur():
         check_unfolded([a, a, a], children, 9)
 
 
+class Forged:
+    """Pickled as the call of a function, and a state."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def __reduce__(self):
+        return self.parts
+
+
+def forged_array(
+    dtype=("f4", False, True), dtype_state=(3, "<", None, None, None, -1, -1, 0), shape=(1,), content=b"abcd"
+):
+    dtype = Forged(np.dtype, dtype, dtype_state)
+    return Forged(np._core.multiarray._reconstruct, (np.ndarray, (0,), b"b"), (1, shape, dtype, False, content))
+
+
+POINTERS = forged_array(("O8", False, True), (3, "|", None, None, None, 8, 8, 0), content=b"A" * 8)
+FLAGS = forged_array(("f8", False, True), (3, "<", None, None, None, 8, 8, 63), content=[object.__doc__])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        POINTERS,  # numpy takes these bytes for the addresses of objects
+        FLAGS,
+        forged_array(shape=(10**9,)),
+        forged_array(shape=(-1,)),
+        forged_array(shape=(2**62, 4)),
+        forged_array(content="\u0100bcd"),
+        forged_array(("V4", False, True)),
+        forged_array(("f4,f4", False, True), content=b"abcdefgh"),
+        forged_array(("M8", False, True), content=b"abcdefgh"),
+        forged_array(dtype_state=(3, "x")),
+        forged_array(("U1", False, True), content=b"\xff" * 4),
+        Forged(np.ndarray, ((10**12,),)),
+        Forged(np._core.multiarray.scalar, (Forged(np.dtype, ("O8", False, True)), b"A" * 8)),
+        Forged(np._core.numeric._frombuffer, (bytearray(4), np.dtype("f4"), (10**9,), "C")),
+        Forged(np._core.numeric._frombuffer, (np.zeros(4), np.dtype("f4"), (4,), "C")),
+        Forged(bytearray, (10**12,)),
+    ],
+)
+def test_pickles_with_forged_arrays(tmp_path, value):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"a": value}, protocol=2))
+    refused(lambda: load_pickle(tmp_path / "a.pkl"), "a.pkl cannot be read as plain data")
+
+
+def test_an_array_is_not_filled_twice(tmp_path):
+    content = pickle.dumps(np.arange(3.0), protocol=2)
+    state = pickle.dumps((1, (9,), np.dtype("f8"), False, b"A" * 72), protocol=2)[2:-1]
+    (tmp_path / "a.pkl").write_bytes(content[:-1] + state + b"b.")
+    refused(lambda: load_pickle(tmp_path / "a.pkl"), "strange state")
+
+
 @pytest.mark.parametrize("label", [10**30, 10**6000, -1, 1.0, float("inf"), True, None, [1]], ids=kind)
 def test_labels_that_are_no_class_numbers(tmp_path, label):
     (tmp_path / "l.pkl").write_bytes(pickle.dumps((["a", "b"], [0, label])))
@@ -154,7 +208,6 @@ def test_labels_that_are_no_class_numbers(tmp_path, label):
         "x" * 10**6,
         np.array(1.0),
         np.array([1, np.nan, 2]),
-        np.zeros(3, [("x", "f4")]),
         np.array([10**30, 1, 2], object),
         shared_lists(2),
     ],

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from feeder import packed_writer
 from feeder.dataset import read_info
@@ -306,6 +309,37 @@ def test_plain_pickles_of_every_protocol(tmp_path, protocol):
     got = load_pickle(tmp_path / "x.pkl")
     np.testing.assert_array_equal(got.pop("x"), plain.pop("x"))
     assert got == plain
+
+
+@given(
+    arrays.arrays(
+        st.one_of(
+            arrays.integer_dtypes(endianness="?"),
+            arrays.floating_dtypes(endianness="?"),
+            arrays.boolean_dtypes(),
+            arrays.unicode_string_dtypes(max_len=5, endianness="?"),
+            arrays.complex_number_dtypes(endianness="?"),
+        ),
+        arrays.array_shapes(min_dims=0, min_side=0, max_side=4),
+    ),
+    st.booleans(),
+    st.integers(0, pickle.HIGHEST_PROTOCOL),
+)
+@settings(max_examples=200, deadline=None)
+def test_arrays_of_all_kinds_come_back(tmp_path_factory, array, fortran, protocol):
+    path = tmp_path_factory.getbasetemp() / "array.pkl"
+    array = np.asfortranarray(array) if fortran and array.ndim else array
+    content = {"array": array, "twice": [array, array], "objects": np.array([1, "a", None], object)}
+    content["scalars"] = list(array.ravel()[:3])
+    path.write_bytes(pickle.dumps(content, protocol))
+    got, theirs = load_pickle(path), pickle.loads(path.read_bytes())["array"]
+    assert (got["array"].dtype, got["array"].shape) == (theirs.dtype, theirs.shape)
+    assert got["array"].flags.f_contiguous == theirs.flags.f_contiguous
+    np.testing.assert_array_equal(got["array"], array)
+    assert got["twice"][0] is got["twice"][1] is got["array"]
+    assert got["objects"].tolist() == [1, "a", None]
+    np.testing.assert_array_equal(got["scalars"], content["scalars"])
+    assert type(got["array"]) is np.ndarray and got["array"].flags.writeable
 
 
 def test_label_pickles_of_python_2(tmp_path):
