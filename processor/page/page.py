@@ -7,17 +7,21 @@ page.add(Clips("Walk around", [Clip("a04_s01_e00_v01", keypoints)]))
 page.write("inspect.html")
 
 All text is escaped where it is shown: a class name of `<script>` is a class name. The look is resource/page/page.html (one
-Jinja2 template), page.css and page.js.
+Jinja2 template), page.css and page.js; motion.py makes clips small, render.py fills in the template.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from feeder.skeleton import Skeleton
+from torchlight.files import write_bytes
+
+BUDGET = 9_000_000  # bytes of moving skeletons: a page stays below 10 MB
 
 
 @dataclass(eq=False)
@@ -75,13 +79,14 @@ class Facts(Section):
 
 @dataclass
 class Table(Section):
-    """A table that a click on a heading sorts. A cell is a text, a number (aligned right), or a list of Clips that it opens.
+    """A table that a click on a heading sorts. A cell is a text, a number (aligned right), a Clip or a list of Clips that it
+    opens, or None (empty, last in every order).
 
     formats: for each column a format of its numbers, e.g. ".1f", or "".
     """
 
     head: Sequence[str]
-    rows: Sequence[Sequence[str | int | float | None]]
+    rows: Sequence[Sequence[str | int | float | None | Clip | Sequence[Clip]]]
     formats: Sequence[str] = ()
 
 
@@ -146,3 +151,69 @@ class Group(Section):
 
     sections: Sequence[Section]
     open: bool = True
+
+
+class Page:
+    """An HTML file of sections, one after the other; with more than four it begins with a table of contents.
+
+    Args:
+        title, subtitle: its heading and the line under it.
+        kind: "inspect", "report", "compare" or "demo".
+        skeleton: the layout of all clips; None: their joints are dots.
+        dimension: 2 or 3, how many channels of the clips are coordinates.
+        budget: bytes that the clips may take. Those of the first sections come first; the others are only named.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        kind: str,
+        skeleton: Skeleton | None = None,
+        dimension: int = 2,
+        subtitle: str = "",
+        budget: int = BUDGET,
+    ):
+        self.title, self.kind, self.subtitle = title, kind, subtitle
+        self.skeleton, self.dimension, self.budget = skeleton, dimension, budget
+        self.sections: list[Section] = []
+
+    def add(self, section: Section) -> None:
+        self.sections.append(section)
+
+    def render(self) -> str:
+        """The HTML; the same sections make the same text."""
+        from processor.page.render import render
+
+        return render(self)
+
+    def write(self, path: str | Path) -> None:
+        """Write the HTML, UTF-8; the file appears once it is whole. Raises OSError."""
+        write_bytes(path, self.render().encode())
+
+
+def all_sections(sections: Sequence[Section]) -> Iterator[Section]:
+    """The sections and those within groups, in the order of the page."""
+    for section in sections:
+        yield section
+        if isinstance(section, Group):
+            yield from all_sections(section.sections)
+
+
+def clips_of(section: Section) -> Iterator[Clip]:
+    """The clips that a section itself shows or opens; a group has none of its own."""
+    if isinstance(section, Clips):
+        yield from section.clips
+    elif isinstance(section, Matrix):
+        for _, clips in section.cells.values():
+            yield from clips
+    elif isinstance(section, Table):
+        for row in section.rows:
+            for cell in row:
+                yield from clips_in(cell)
+
+
+def clips_in(cell: object) -> Sequence[Clip]:
+    """The clips of a cell of a Table."""
+    if isinstance(cell, Clip):
+        return [cell]
+    return cell if isinstance(cell, Sequence) and not isinstance(cell, str) else []
