@@ -54,6 +54,38 @@ def confusion_matrix(scores: np.ndarray, labels: np.ndarray, num_class: int | No
     return matrix
 
 
+def reliability_bins(
+    confidence: np.ndarray, correct: np.ndarray, bins: int = 10
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Samples by their confidence, in bins (low, high] of the same width: how many, their accuracy, their mean confidence.
+
+    Accuracy and confidence of an empty bin are NaN. Samples without a confidence (NaN) are left out.
+
+    Shape:
+        confidence (N,) probability of the answer 0..1, correct (N,) whether it was right -> (bins,) three times.
+    """
+    confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
+    if confidence.ndim != 1 or confidence.shape != correct.shape:
+        raise ValueError(f"confidence {confidence.shape} and correct {correct.shape}: (N,) twice is needed")
+    known = ~np.isnan(confidence)
+    confidence, correct = confidence[known], correct[known]
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    total = np.where(count, count, np.nan)
+    return count, np.bincount(place, correct, bins) / total, np.bincount(place, confidence, bins) / total
+
+
+def expected_calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> float:
+    """ECE: how far accuracy and confidence are apart, the mean over bins weighted by their samples (Guo et al., ICML 2017,
+    equation 3). NaN if there is no sample.
+
+    Shape:
+        confidence (N,) probability of the answer 0..1, correct (N,) whether it was right.
+    """
+    count, accuracy, mean = reliability_bins(confidence, correct, bins)
+    return float(np.nansum(count * np.abs(accuracy - mean)) / count.sum()) if count.any() else float("nan")
+
+
 def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scores, labels = np.asarray(scores), np.asarray(labels, dtype=np.int64)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:

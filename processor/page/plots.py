@@ -18,6 +18,7 @@ import numpy as np
 
 from feeder.skeleton import Skeleton
 from processor.page.motion import TURN, up_axis
+from torchlight.metrics import reliability_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,11 +167,8 @@ def reliability(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> 
         confidence: (N,) probability of the answer, 0..1.
         correct: (N,) whether the answer was right.
     """
-    confidence, correct = np.asarray(confidence, float), np.asarray(correct, float)
     edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # bins are (low, high]
-    count = np.bincount(place, minlength=bins)
-    accuracy = np.bincount(place, correct, bins) / np.maximum(count, 1)
+    count, accuracy, _ = reliability_bins(confidence, correct, bins)
     with plot(5.4, 3.8) as made:
         axes, middle = made.axes, (edges[:-1] + edges[1:]) / 2
         axes.bar(middle[count > 0], accuracy[count > 0], 0.94 / bins, color=SERIES[0], alpha=0.8, linewidth=0)

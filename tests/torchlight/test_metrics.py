@@ -10,8 +10,10 @@ from hypothesis.extra import numpy as hnp
 from torchlight.metrics import (
     confusion_matrix,
     draw_confusion,
+    expected_calibration_error,
     informative_top_k,
     mean_class_accuracy,
+    reliability_bins,
     top_k,
     write_confusion_csv,
     write_per_class_csv,
@@ -168,3 +170,22 @@ def test_class_without_samples_is_grey_and_one_never_right_is_not(tmp_path):
 
     assert has_grey([[0, 0], [9, 0]])
     assert not has_grey([[0, 9], [9, 0]])
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.integers(1, 12))
+def test_the_calibration_error_is_the_weighted_gap_of_the_bins(answers, bins):
+    gap = 0.0
+    for b in range(bins):
+        inside = [(c, r) for c, r in answers if b == min(max(math.ceil(c * bins) - 1, 0), bins - 1)]
+        gap += abs(sum(r for _, r in inside) - sum(c for c, _ in inside)) / len(answers)
+    confidence, correct = zip(*answers)
+    assert expected_calibration_error(confidence, correct, bins) == pytest.approx(gap, abs=1e-9)
+
+
+def test_calibration_of_answers_made_by_hand():
+    count, accuracy, confidence = reliability_bins([0.5, 0.5, 0.9, 1.0, float("nan")], [1, 0, 1, 1, 0], bins=2)
+    assert count.tolist() == [2, 2] and accuracy.tolist() == [0.5, 1] and confidence.tolist() == [0.5, 0.95]
+    assert expected_calibration_error([0.5, 0.5, 0.9, 1.0], [1, 0, 1, 1], bins=2) == pytest.approx(0.025)
+    assert math.isnan(expected_calibration_error([], []))
+    with pytest.raises(ValueError, match=r"confidence \(2,\) and correct \(1,\)"):
+        expected_calibration_error([0.5, 0.5], [1])
