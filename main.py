@@ -30,6 +30,7 @@ PROCESSORS = {  # name: (module, its options, what it does)
         "test a network on windows, as the demo; set its threshold",
     ),
     "ensemble": ("processor.ensemble", options.ensemble, "fuse the saved scores of several networks"),
+    "compare": ("processor.compare", options.compare, "is one training better than another, or is it the spread?"),
 }
 
 

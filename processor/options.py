@@ -299,3 +299,36 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument("--ignore_weights", nargs="+", default=[], help=argparse.SUPPRESS)
     group.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)  # the former name of --traceback
     return parser
+
+
+def compare() -> Parser:
+    """`python main.py compare`: the runs, which of them is the baseline, and where the report goes."""
+    parser = Parser(
+        prog="main.py compare",
+        description="Is one training better than another, or is it the spread? Accuracies with 95 % intervals, tests, "
+        "and what changed.",
+        epilog=None,
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="work folder of a test, or a folder with seed0, seed1, ... or fold1, ... in it",
+    )
+    parser.add_argument(
+        "--baseline", type=POSITIVE, default=1, metavar="K", help="the others are held against the K-th run"
+    )
+    parser.add_argument("--seed", type=NATURAL, default=0, help="of the bootstrap; equal seeds, equal intervals")
+    parser.add_argument(
+        "--labels", metavar="PKL", help="..._label.pkl of runs without clips.csv; default: as in the config in them"
+    )
+    parser.add_argument("--label_names", metavar="TXT", help="class names, one a line; default: as with --labels")
+    parser.add_argument("--json", metavar="FILE", help="write all that was found as JSON")
+    parser.add_argument(
+        "--html",
+        nargs="?",
+        const="./work_dir/compare.html",
+        metavar="FILE",
+        help="write a page, with the clips that changed; without FILE: ./work_dir/compare.html",
+    )
+    return parser
