@@ -5,8 +5,8 @@ samples right; one run may be (N,). Accuracies and differences are shares, 0..1.
 is given. The order of the samples changes nothing. What is drawn at random comes from the seed or generator that is given.
 
 With several runs an accuracy is uncertain twice: other samples, other seeds. Two or three runs that are resampled with
-replacement differ too little from each other (three values have two degrees of freedom), so samples are resampled, and the
-part of the seeds is drawn from Student's t with the variance between runs, less what it owes to the samples.
+replacement differ too little from each other (three values have two degrees of freedom), so the bootstraps here draw samples
+alone, and add the part of the seeds from Student's t, with the variance between runs less what it owes to the samples.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def wilson(hits: float, count: float, confidence: float = CONFIDENCE) -> Interva
     """The score interval of a share (Wilson, JASA 1927). Hits and count may be fractions: an effective number of samples."""
     if not 0 <= hits <= count or count <= 0:
         raise ValueError(f"{hits} of {count} is not a share")
-    z2 = stats.norm.ppf((1 + confidence) / 2) ** 2
+    z2 = float(stats.norm.ppf((1 + confidence) / 2)) ** 2
     middle = (hits + z2 / 2) / (count + z2)
     half = math.sqrt(z2 * (hits * (count - hits) / count + z2 / 4)) / (count + z2)
     return Interval(0.0 if hits == 0 else middle - half, 1.0 if hits == count else middle + half)
@@ -80,7 +80,7 @@ def accuracy_interval(
 
     rng = np.random.default_rng(rng)
     drawn = _resampled(right.sum(0), parts, rng, draws) / runs + _seed_part(seeds, runs - 1, rng, draws)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2]).tolist()
     return Interval(max(0.0, min(low, score.low)), min(1.0, max(high, score.high)))
 
 
@@ -95,7 +95,8 @@ def seed_variance(right: np.ndarray, strata: np.ndarray | None = None) -> float:
     rest = right - right.mean(0) - means[:, None] + means.mean()  # what neither run nor sample explains: (S, N)
     square = (rest**2).sum(0) / (runs - 1)  # (N,)
     chance = sum(part.weight**2 * square[part.members].mean() / len(part.members) for part in parts)
-    return max(0.0, float(means.var(ddof=1) - chance))
+    variance = float(means.var(ddof=1) - chance)
+    return variance if variance > 1e-15 else 0.0  # not the rounding of a zero, which would break ties
 
 
 # ---- the difference of two
@@ -132,7 +133,7 @@ def paired(a: np.ndarray, b: np.ndarray, confidence: float = CONFIDENCE) -> Diff
     """
     only_a, only_b = _only(a, b)
     samples, differ = np.size(a), only_a + only_b
-    z = stats.norm.ppf((1 + confidence) / 2)
+    z = float(stats.norm.ppf((1 + confidence) / 2))
     middle = (only_b - only_a) / (samples + 2)
     half = z * math.sqrt(differ + 1 - (only_b - only_a) ** 2 / (samples + 2)) / (samples + 2)
     low, high = middle - half, middle + half
@@ -150,23 +151,27 @@ def bootstrap_difference(
     draws: int = DRAWS,
     confidence: float = CONFIDENCE,
 ) -> Difference:
-    """Of groups of runs (S, N) and (S', N), paired by sample, as the docstring of the module says.
+    """Of groups of runs (S, N) and (S', N), paired by sample: a wild bootstrap, in which there is no difference.
 
-    The seeds' variance is taken to be the same in both groups, so a single run can be held against a group. As in
-    paired(), one sample more counts for and one against (half a sample each, twice): four samples alone are no proof.
+    In every draw each sample's difference turns its sign or not, and the seeds' part is that of the module's docstring. p
+    is how often that goes as far as what was found; the interval reaches as far to either side as 95 % of the draws. Of
+    single runs p would be McNemar's. The seeds' variance is taken to be the same in both groups, so a single run can be
+    held against a group.
     """
     a, b = _checked(a), _checked(b)
-    variance, freedom = pooled_seed_variance(a, b)
     rng = np.random.default_rng(rng)
-    steps = len(a) * len(b)  # a difference is a whole number of 1 / steps
-    each = len(a) * b.sum(0) - len(b) * a.sum(0)  # (N,) of one sample, in steps
-    value = each.mean() / steps
-    each = np.append(each, np.array([1, -1]) * steps * math.sqrt(0.5))
-    drawn = _resampled(each, _parts(None, len(each)), rng, draws) / steps
-    drawn += value - each.mean() / steps + _seed_part(variance * (1 / len(a) + 1 / len(b)), freedom, rng, draws)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    tail = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return Difference(float(value), max(-1.0, low), min(1.0, high), min(1.0, 2 * float(tail + 1) / (draws + 1)))
+    variance, freedom = pooled_seed_variance(a, b)
+    each = len(a) * b.sum(0) - len(b) * a.sum(0)  # (N,) whole numbers, exact: many are equal
+    scale = len(a) * len(b) * len(each)
+    size, count = np.unique(np.abs(each[each != 0]), return_counts=True)
+    drawn = (2 * rng.binomial(count, 0.5, (draws, len(size))) - count) @ size / scale  # (draws,)
+    far = np.abs(drawn + _seed_part(variance * (1 / len(a) + 1 / len(b)), freedom, rng, draws))
+    value = float(each.sum() / scale)
+    half = float(np.quantile(far, confidence, method="inverted_cdf"))
+    if not half:  # not a sample differs; as wide as in paired()
+        half = float(stats.norm.ppf((1 + confidence) / 2)) / (len(each) + 2)
+    p = float((far >= abs(value)).sum() + 1) / (draws + 1)
+    return Difference(value, max(-1.0, value - half), min(1.0, value + half), p)
 
 
 def pooled_seed_variance(a: np.ndarray, b: np.ndarray) -> tuple[float, int]:
