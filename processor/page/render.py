@@ -23,6 +23,7 @@ KINDS = {"inspect": "Data inspection", "report": "Test report", "compare": "Comp
 LEVELS = ("error", "warning", "ok")
 CONTENTS = 4  # sections; with more there is a table of contents
 MOST_NAMES = 200  # names of clips listed where they cannot be shown moving
+NAMES_ROOM = 300_000  # letters for the names of clips in the cells of a matrix
 SMALL_MATRIX = 60  # classes; a larger matrix is drawn by the script from its non-empty cells
 CONFUSIONS = (10, 50)  # most frequent ones listed under a small and a large matrix
 HUES = 8  # colours of the labels of a timeline
@@ -72,7 +73,7 @@ def render(page: Page) -> str:
         has_attention=any(clip.attention is not None for clip in clips),
         contents=[s for s in page.sections if s.title] if len(page.sections) > CONTENTS else [],
         numbers={id(section): number for number, section in enumerate(sections)},
-        plots=Plainly(sections),
+        plots=own_plots(sections),
         matrices=matrices,
         timelines=timelines,
         index=motions.index,
@@ -96,26 +97,20 @@ def policy(script: str, has_video: bool) -> str:
     )
 
 
-class Plainly:
-    """The SVG of each plot with identifiers that are its own, also where a plot comes twice."""
+def own_plots(sections: Sequence[Section]) -> dict[int, list[tuple[str, str]]]:
+    """Captions and SVG of each section of plots; where a plot comes twice, the second has identifiers of its own."""
+    from markupsafe import Markup
 
-    def __init__(self, sections: Sequence[Section]):
-        self._seen: dict[str, int] = {}
-        self._svg = {
-            id(s): [(caption, self._own(svg)) for caption, svg in s.plots] for s in sections if isinstance(s, Plots)
-        }
+    seen: dict[str, int] = {}
 
-    def __getitem__(self, section: Section) -> list[tuple[str, str]]:
-        return self._svg[id(section)]
-
-    def _own(self, svg: str) -> str:
-        from markupsafe import Markup
-
+    def own(svg: str) -> str:
         found = re.search(r'\bid="(plot-[0-9a-f]+)-', svg)
         if found:
-            times = self._seen[found[1]] = self._seen.get(found[1], 0) + 1
+            times = seen[found[1]] = seen.get(found[1], 0) + 1
             svg = svg if times == 1 else svg.replace(found[1], f"{found[1]}x{times}")
         return Markup(svg)
+
+    return {id(s): [(caption, own(svg)) for caption, svg in s.plots] for s in sections if isinstance(s, Plots)}
 
 
 def table_view(table: Table, motions: Motions) -> tuple[list[bool], list[list[Cell]]]:
@@ -134,6 +129,7 @@ def cell(value: object, form: str, motions: Motions) -> Cell:
     if clips := clips_in(value):
         places = [motions.index(clip) for clip in clips]
         names = [clip.name for clip, place in zip(clips, places) if place is None]
+        names = names[:MOST_NAMES] + [f"and {len(names) - MOST_NAMES:,} more"] * (len(names) > MOST_NAMES)
         text = clips[0].name if len(clips) == 1 else f"{len(clips)} clips"
         return Cell(text, None, [place for place in places if place is not None], names)
     return Cell("" if isinstance(value, Sequence) and not isinstance(value, str) else str(value))
@@ -150,19 +146,19 @@ def note(section: Section, motions: Motions, budget: int) -> str:
 def matrix_view(matrix: Matrix, motions: Motions) -> dict:
     """Of a confusion matrix its non-empty cells, for the script, and the rows of the table or the list of confusions.
 
-    A cell of the script's is [true, predicted, count, clips that move, names of others, how many more there are].
+    A cell of the script's is [true, predicted, count, clips that move, names of others]; the last two only if there are any.
     """
     counts = np.asarray(matrix.counts)
-    total = counts.sum(1)
-    cells = []
-    for row, column in np.argwhere(counts).tolist():
-        names, clips = matrix.cells.get((row, column), ((), ()))
+    total, room = counts.sum(1), NAMES_ROOM
+    cells = [[row, column, int(counts[row, column])] for row, column in np.argwhere(counts).tolist()]
+    for cell in sorted(cells, key=lambda cell: cell[0] == cell[1]):  # names of errors first, as long as there is room
+        names, clips = matrix.cells.get((cell[0], cell[1]), ((), ()))
         moving = [clip for clip in clips if motions.index(clip) is not None]
         shown = {clip.name for clip in moving}
-        others = [name for name in names if name not in shown]
-        count = int(counts[row, column])
-        more = max(0, count - len(moving) - min(len(others), MOST_NAMES))
-        cells.append([row, column, count, [motions.index(clip) for clip in moving], others[:MOST_NAMES], more])
+        others = [name for name in names if name not in shown][:MOST_NAMES] if room > 0 else []
+        room -= sum(len(name) + 3 for name in others)
+        if moving or others:
+            cell += [motions.index(clip) for clip in moving], others
     small = len(matrix.names) <= SMALL_MATRIX
     wrong = sorted((i for i, each in enumerate(cells) if each[0] != each[1]), key=lambda i: -cells[i][2])
     share = [each[2] / total[each[0]] for each in cells]
@@ -191,11 +187,19 @@ def timeline_view(timeline: Timeline) -> dict:
     ]
     return {
         "data": {"names": names, "top": top, "seconds": seconds, "hues": [hues.get(name) for name in names]},
-        "source": quote(timeline.video),
+        "source": address(timeline.video),
         "hues": hues,
         "tracks": [(name, [bar_view(bar, seconds) for bar in bars]) for name, bars in timeline.tracks],
         "ticks": [(second / seconds, clock(second)) for second in range(0, int(seconds) + 1, step)],
     }
+
+
+def address(name: str) -> str:
+    """A file name as an address relative to the page; bytes that are no UTF-8 are those of the file system."""
+    try:
+        return quote(name, errors="surrogateescape")
+    except UnicodeEncodeError:
+        return quote(name, errors="replace")
 
 
 def bar_view(bar: tuple[float, float, str, float], seconds: float) -> dict:
@@ -207,6 +211,7 @@ def bar_view(bar: tuple[float, float, str, float], seconds: float) -> dict:
 
 def clock(seconds: float) -> str:
     """Minutes and seconds; tenths below a minute where there are some."""
+    seconds = round(seconds, 1)
     if seconds < 60 and seconds % 1:
         return f"0:{seconds:04.1f}"
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

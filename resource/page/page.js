@@ -123,10 +123,10 @@ function openPanel(title, text, ids, names, opener) {
 }
 
 function openCell(number, place, opener) {
-  const { names, cells } = matrices[number], [row, column, count, ids, others, more] = cells[place]
+  const { names, cells } = matrices[number], [row, column, count, ids = [], others = []] = cells[place]
   const total = cells.reduce((sum, cell) => sum + (cell[0] === row ? cell[2] : 0), 0)
   const title = row === column ? `${names[row]}, recognised` : `${names[row]}, taken for ${names[column]}`
-  const rest = more ? `; ${more} of them are not named here` : ""
+  const more = count - ids.length - others.length, rest = more > 0 ? `; ${more} of them are not named here` : ""
   openPanel(title, `${count} of ${total} clips of this class (${percent(count / total)})${rest}.`, ids, others, opener)
 }
 
