@@ -98,6 +98,18 @@ class Feeder:
             out[chunk] = data
         return out, np.array([self.label[clip] for clip in clips], np.int64)
 
+    def recorded(self, clips: Sequence[int]) -> list[np.ndarray]:
+        """Clips (C, T, V, M) as they were recorded, in the frames that a test takes of them: to look at."""
+        clips = np.asarray(clips, int)
+        sampler = Preprocess(self.preprocess.evaluation().transforms[:1], self.preprocess.skeleton)
+        return list(sampler(self._read(clips), self.aspect[clips], ClipRNG(self.seed, np.zeros(len(clips)), clips)))
+
+    def for_test(self, clips: Sequence[int]) -> np.ndarray:
+        """Clips (N, C, T, V, M) as the network gets them in a test, one sample each, in the same frames as recorded()."""
+        clips = np.asarray(clips, int)
+        rng = ClipRNG(self.seed, np.zeros(len(clips)), clips)
+        return self.preprocess.evaluation()(self._read(clips), self.aspect[clips], rng)
+
     def _named(self, error: NotFiniteError, clips: np.ndarray) -> DataError:
         names = ", ".join(str(self.sample_name[clips[i]]) for i in error.clips)
         return DataError(f"{self.data_path}: {error} in {names}; a missing joint must be zero")

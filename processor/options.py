@@ -25,6 +25,12 @@ def recognition() -> Parser:
     )
     group = parser.add_argument_group("run")
     group.add_argument("-c", "--config", metavar="YAML", help="configuration file")
+    group.add_argument(
+        "--from",
+        dest="from_manifest",
+        metavar="JSON",
+        help="a manifest.json: repeat the run it is of, into <its work_dir>-repeated, and say what differs",
+    )
     group.add_argument("-w", "--work_dir", default="./work_dir/tmp", metavar="DIR", help="where all results go")
     group.add_argument(
         "--phase", default="train", choices=["train", "test"], help="train, or test the last epoch or --weights"
@@ -123,6 +129,7 @@ def recognition() -> Parser:
     group.add_argument("--eval_interval", type=POSITIVE, default=5, metavar="N", help="epochs between two evaluations")
     group.add_argument("--show_topk", type=POSITIVE, nargs="+", default=[1, 5], metavar="K", help="accuracies to print")
     group.add_argument("--save_result", type=str2bool, default=False, metavar="BOOL", help="write test_result.pkl")
+    group.add_argument("--report", type=str2bool, default=True, metavar="BOOL", help="write report.html")
     group.add_argument("--save_log", type=str2bool, default=True, metavar="BOOL", help="write log.txt")
     group.add_argument("--print_log", type=str2bool, default=True, metavar="BOOL", help="print the log")
     group.add_argument("--tensorboard", action="store_true", help="write TensorBoard events to work_dir/tensorboard")
@@ -331,4 +338,28 @@ def compare() -> Parser:
         metavar="FILE",
         help="write a page, with the clips that changed; without FILE: ./work_dir/compare.html",
     )
+    return parser
+
+
+def inspect() -> Parser:
+    """`python main.py inspect`: any config of recognition, or the files of one part."""
+    parser = recognition()
+    parser.prog = "main.py inspect"
+    parser.description = "Look at a data set: what is there, and what is wrong. Both parts of a config, or one part."
+    for action in parser._actions:  # any option of recognition is taken, so that any of its configs is
+        if action.dest not in ("help", "traceback", "config", "work_dir", "label_names", "num_worker", "fold"):
+            action.help = argparse.SUPPRESS
+    told = {
+        "work_dir": "where inspect.html and inspect.json go; default: work_dir/inspect/<folder of the data>",
+        "num_worker": "processes that read; default: one a core",
+        "fold": "which one of {fold} in the paths; default: the first",
+    }
+    for action in parser._actions:
+        action.help = told.get(action.dest, action.help)
+    parser.set_defaults(work_dir=None)
+    group = parser.add_argument_group("inspect")
+    group.add_argument("--data_path", metavar="NPY", help="the clips of one part, in place of a config")
+    group.add_argument("--label_path", metavar="PKL", help="their labels")
+    group.add_argument("--layout", metavar="NAME", help="of the skeleton; default: that of the config or of dataset.yaml")
+    group.add_argument("--dimension", type=int, choices=[2, 3], help="2: x, y, score; 3: x, y, z; default: as the layout's")
     return parser

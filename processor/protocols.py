@@ -28,6 +28,8 @@ class Feeder(Protocol):
             (epoch, clip) in training.
         preprocess: feeder.preprocess.Preprocess, whose evaluation form goes into the side-car of the weights.
         info: feeder.dataset.DatasetInfo, facts of the data that a config need not repeat.
+        recorded(clips): clips (C, T, V, M) as they were recorded, to be shown; for_test(clips): the same (N, C, T, V, M)
+            as the network gets them; aspect: (N,) width over height of the frames.
     """
 
     label: Sequence[int]  # the class of every clip, from 0
@@ -98,6 +100,11 @@ def gives_batches(feeder: Feeder) -> bool:
 
 def preprocess_of(feeder: Feeder) -> Preprocess | None:
     return getattr(feeder, "preprocess", None)
+
+
+def can_be_shown(feeder: Feeder) -> bool:
+    """Whether the feeder can give clips as they were recorded."""
+    return all(hasattr(feeder, name) for name in ("recorded", "for_test", "aspect"))
 
 
 def info_of(feeder: Feeder) -> DatasetInfo:

@@ -3,6 +3,7 @@
     python main.py recognition -c config/quickstart/train.yaml
     python main.py recognition -c config/quickstart/train.yaml --phase test     # the last epoch of the training
     python main.py recognition -c config/st_gcn/sbu/train.yaml --fold 1 2 3 4 5 --repeat 3
+    python main.py recognition --from work_dir/quickstart/manifest.json         # the same run again
 
 training/series.py says which runs there are, experiment.py builds one, training.py trains and evaluation.py tests it.
 """
@@ -13,6 +14,7 @@ import re
 from argparse import Namespace
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,10 +25,12 @@ from processor.training.training import Training
 from torchlight.config import merge
 from torchlight.distributed import start
 from torchlight.errors import DataError, UsageError
+from torchlight.manifest import read_manifest
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg."""
+    repeats = run_to_repeat(arg)
     share_feeder_args(arg)
     runs = expand_runs(arg)
     for each in runs:
@@ -38,7 +42,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     try:
         with ExitStack() as locks:  # of all runs, until the last one has ended: two such series must not mix
             for each in runs:
-                experiment = Experiment(each, argv, world)
+                experiment = Experiment(each, argv, world, repeats)
                 locks.callback(experiment.work_dir.close)
                 results.append(Training(experiment).train() if arg.phase == "train" else test(experiment))
     except torch.OutOfMemoryError as error:
@@ -49,6 +53,17 @@ def run(arg: Namespace, argv: list[str]) -> None:
     if len(runs) > 1 and world.is_main:
         summarise(arg, runs, results)
     world.close()
+
+
+def run_to_repeat(arg: Namespace) -> dict[str, Any] | None:
+    """The manifest of --from, if it is given; its files stay as they are, since the work folder is another one."""
+    path = vars(arg).pop("from_manifest")
+    if path is None:
+        return None
+    manifest = read_manifest(path, arg.phase)
+    if arg.work_dir == manifest["config"].get("work_dir"):
+        arg.work_dir = f"{arg.work_dir.rstrip('/')}-repeated"
+    return manifest
 
 
 def share_feeder_args(arg: Namespace) -> None:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 from torchlight.config import config_files, merge
 from torchlight.errors import UsageError, did_you_mean, short
+from torchlight.manifest import read_manifest
 
 
 def str2bool(text: str) -> bool:
@@ -171,21 +172,29 @@ def _refuse(value: Any, belongs: str) -> NoReturn:
 
 def _by_key(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     """The options by their keys in a config: the names of the command line, former ones too."""
-    actions = [action for action in parser._actions if action.dest not in ("help", "traceback")]
+    actions = [action for action in parser._actions if action.dest not in ("help", "traceback", "from_manifest")]
     names = {name[2:]: action for action in actions for name in action.option_strings if name.startswith("--")}
     return {action.dest: action for action in reversed(actions)} | names
 
 
 def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
-    """Command line > the file of --config > defaults. Only plain types inside: yaml.safe_dump(vars(arg)) always works.
+    """Command line > the file of --config, or the settings in a manifest (--from) > defaults. Only plain types inside:
+    yaml.safe_dump(vars(arg)) always works.
 
     Raises:
         UsageError: an unknown option or key (with the nearest), or a value of the wrong kind (with its file and key).
     """
-    path = getattr(parser.parse_args(argv), "config", None)
+    given = parser.parse_args(argv)
+    path, manifest = getattr(given, "config", None), getattr(given, "from_manifest", None)
+    if path and manifest:
+        raise UsageError("--config and --from both say what to run; give one of them")
+    files = config_files(Path(path)) if path else []
+    if manifest:
+        phase = parser.parse_args(argv, argparse.Namespace(phase=None)).phase  # None where it is not given
+        files = [(manifest, read_manifest(manifest, phase)["config"])]
     actions = _by_key(parser)
     config: dict[str, Any] = {}
-    for file, own in config_files(Path(path)) if path else ():
+    for file, own in files:
         converted: dict[str, Any] = {}
         for key, value in own.items():
             if key not in actions:

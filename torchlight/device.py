@@ -34,6 +34,13 @@ class Devices:
     ids: list[int]
     note: str | None = None
 
+    @property
+    def name(self) -> str:
+        """The device, in words: "cpu", or the GPU and how many of it."""
+        if self.main.type != "cuda":
+            return self.main.type
+        return f"{torch.cuda.get_device_name(self.main)} x {len(self.ids)}"
+
 
 def select(device_ids: list[int], use_gpu: bool | None = None) -> Devices:
     """The GPUs of device_ids that are here; the CPU if there is none, or if use_gpu is False."""

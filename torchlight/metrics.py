@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
@@ -110,6 +111,25 @@ def _count(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 # ---- files
+
+
+def write_clips_csv(
+    path: str | Path, clips: Sequence[str], scores: np.ndarray, labels: np.ndarray, names: Sequence[str] | None = None
+) -> None:
+    """A row a clip: name, label, class, predicted, predicted_class, score, rank.
+
+    label and predicted are numbers of classes, class and predicted_class their names; score is the probability of the
+    prediction (softmax); rank is the place of the right class, from 1: the top-k accuracy is the share of ranks up to k.
+    """
+    names = _checked_names(names, np.shape(scores)[1])
+    rank = _rank(scores, labels) + 1
+    probability = softmax(scores.astype(np.float64), axis=1)
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["name", "label", "class", "predicted", "predicted_class", "score", "rank"])
+        for clip, label, row, place in zip(clips, labels.tolist(), probability, rank.tolist()):
+            best = int(row.argmax())
+            writer.writerow([clip, label, names[label], best, names[best], f"{row[best]:.6f}", place])
 
 
 def write_per_class_csv(

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from processor import protocols
 from processor.training.batched import batches_of
 from processor.training.experiment import Experiment
+from processor.training.report import conclude
 from torchlight import device, metrics
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
@@ -83,19 +84,22 @@ def test(experiment: Experiment) -> dict[str, float]:
         write_tables(experiment, scores, labels)
         if arg.save_result:
             save_result(experiment, scores)
-        folder = experiment.work_dir.path
-        log(f"Results are in {folder}: per_class.csv, confusion_matrix.csv, confusion_matrix.png")
+        conclude(experiment, result, scores, labels, arg.weights)
         log("Done.\n")
     return result
 
 
 def write_tables(experiment: Experiment, scores: np.ndarray, labels: np.ndarray) -> None:
-    """per_class.csv, confusion_matrix.csv and confusion_matrix.png."""
+    """clips.csv, per_class.csv, confusion_matrix.csv and confusion_matrix.png."""
     folder, names = experiment.work_dir.path, experiment.label_names
     matrix = metrics.confusion_matrix(scores, labels, experiment.num_class)
+    clips = protocols.names_of(experiment.feeders["test"], range(len(labels)))
+    metrics.write_clips_csv(folder / "clips.csv", clips, scores, labels, names)
     metrics.write_per_class_csv(folder / "per_class.csv", scores, labels, names)
     metrics.write_confusion_csv(folder / "confusion_matrix.csv", matrix, names)
     metrics.draw_confusion(folder / "confusion_matrix.png", matrix, names)
+    files = "clips.csv, per_class.csv, confusion_matrix.csv, confusion_matrix.png"
+    experiment.log(f"Results are in {folder}: {files}")
 
 
 def save_result(experiment: Experiment, scores: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from argparse import Namespace
+from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -36,21 +37,25 @@ from torchlight.batches import Batches
 from torchlight.classes import check_arguments, import_class
 from torchlight.distributed import World
 from torchlight.errors import UsageError, short
+from torchlight.manifest import Manifest
 from torchlight.seed import seed_all
 from torchlight.workdir import WorkDir
 
 
-def check_paths(arg: Namespace) -> None:
-    """Every file that will be read exists, before anything slow begins."""
-    feeders = {"test_feeder_args": arg.test_feeder_args}
-    if arg.phase == "train":
-        feeders["train_feeder_args"] = arg.train_feeder_args
+def files_read(arg: Namespace) -> dict[str, str]:
+    """The files that a run will read, by the keys that name them."""
+    parts = ("train_feeder_args", "test_feeder_args") if arg.phase == "train" else ("test_feeder_args",)
     paths = {
-        f"{name}: {key}": path for name, args in feeders.items() for key, path in args.items() if key.endswith("_path")
+        f"{part}: {key}": path for part in parts for key, path in getattr(arg, part).items() if key.endswith("_path")
     }
     paths |= {"weights": arg.weights, "label_names": arg.label_names}
-    for key, path in paths.items():
-        if path is not None and not Path(path).exists():
+    return {key: path for key, path in paths.items() if path is not None}
+
+
+def check_paths(arg: Namespace) -> None:
+    """Every file that will be read exists, before anything slow begins."""
+    for key, path in files_read(arg).items():
+        if not Path(path).exists():
             command = recipe(path)
             remedy = f"; make it with:\n       {command}" if command else ""
             remedy = "; get the published ones with: bash tools/get_models.sh" if key == "weights" else remedy
@@ -112,10 +117,12 @@ class Experiment:
         num_class, label_names: of the network and the data.
         description: the content of the side-car of the weights.
         work_dir: the folder that results are written to.
+        manifest: how the run is made.
+        repeats: the manifest of the run that this one repeats (--from), or None.
     """
 
-    def __init__(self, arg: Namespace, argv: list[str], world: World):
-        self.arg, self.world = arg, world
+    def __init__(self, arg: Namespace, argv: list[str], world: World, repeats: Mapping[str, Any] | None = None):
+        self.arg, self.world, self.repeats = arg, world, repeats
         if arg.model is None:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
         self.devices = device.select([world.local_rank] if world.size > 1 else arg.device, arg.use_gpu)
@@ -131,6 +138,8 @@ class Experiment:
             argv, messages, details
         )  # all is there and fits: from here on files are written
         self.log = self.work_dir.log
+        computes_on = f"{self.devices.name}, {self.precision.name}"
+        self.manifest = Manifest(arg.phase, argv, vars(arg), files_read(arg) if world.is_main else {}, computes_on)
 
     # ---- data
 

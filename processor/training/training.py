@@ -18,8 +18,9 @@ from tqdm import tqdm
 from processor.protocols import names_of
 from processor.sidecar import write_sidecar
 from processor.training.batched import batches_of
-from processor.training.evaluation import accuracies, evaluate, save_result
+from processor.training.evaluation import accuracies, evaluate, save_result, write_tables
 from processor.training.experiment import Experiment
+from processor.training.report import conclude
 from torchlight import checkpoint, device, optim
 from torchlight.errors import UsageError
 from torchlight.signals import interruption
@@ -58,6 +59,7 @@ class Training:
         self.epoch, self.batch, self.iteration, self.best = self.arg.start_epoch, 0, 0, -1.0
         self.loss_sum, self.seconds = 0.0, 0.0
         self.stop_signal: int | None = None
+        self.answers: tuple[np.ndarray, np.ndarray] | None = None  # scores and labels of the last evaluation
         self.build_optimizer()
         self.train_loader, self.train_batches = experiment.loader("train")
         if self.arg.resume or self.world.restarted:
@@ -90,7 +92,8 @@ class Training:
 
     def train(self) -> dict[str, float]:
         """Until num_epoch, or Ctrl-C or SIGTERM; returns the last row of metrics.csv."""
-        row = self.experiment.work_dir.last_metrics() if self.epoch else {}  # of a run that had finished
+        finished = self.epoch >= self.arg.num_epoch  # before this process began
+        row = self.experiment.work_dir.last_metrics() if finished else {}
         signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its own processes
         previous = {s: signal.signal(s, self.request_stop) for s in signals}
         try:
@@ -107,6 +110,11 @@ class Training:
                 signal.signal(s, handler)
             if self.writer:
                 self.writer.close()
+        if self.world.is_main and not finished:
+            if self.answers:
+                write_tables(self.experiment, *self.answers)
+            weights = self.folder / f"epoch{self.arg.num_epoch}_model.pt"
+            conclude(self.experiment, row, *(self.answers or (None, None)), weights)
         return row
 
     def train_epoch(self) -> dict[str, float]:
@@ -211,7 +219,7 @@ class Training:
         if self.test_loader is None or ((self.epoch + 1) % self.arg.eval_interval and not last):
             return {}
         self.log(f"Eval epoch: {self.epoch}")
-        scores, labels = evaluate(self.experiment, self.test_loader)
+        self.answers = scores, labels = evaluate(self.experiment, self.test_loader)
         result = accuracies(self.experiment, scores, labels)
         if last and self.arg.save_result and self.world.is_main:
             save_result(self.experiment, scores)
