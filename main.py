@@ -23,6 +23,7 @@ PROCESSORS = {  # name: (module, its options, what it does)
     "demo": ("processor.demo", options.demo, "recognise the actions in a video, a camera or precomputed keypoints"),
     "demo_offline": ("processor.demo", options.demo_offline, "the same with the original's network for Kinetics"),
     "demo_old": ("processor.demo", options.demo_old, "the same with the program of OpenPose"),
+    "inspect": ("processor.inspect", options.inspect, "look at a data set: what is there, and what is wrong with it"),
     "benchmark": ("processor.benchmark", options.benchmark, "measure a network's speed on this machine"),
     "calibrate": (
         "processor.calibrate",

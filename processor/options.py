@@ -360,6 +360,10 @@ def inspect() -> Parser:
     group = parser.add_argument_group("inspect")
     group.add_argument("--data_path", metavar="NPY", help="the clips of one part, in place of a config")
     group.add_argument("--label_path", metavar="PKL", help="their labels")
-    group.add_argument("--layout", metavar="NAME", help="of the skeleton; default: that of the config or of dataset.yaml")
-    group.add_argument("--dimension", type=int, choices=[2, 3], help="2: x, y, score; 3: x, y, z; default: as the layout's")
+    group.add_argument(
+        "--layout", metavar="NAME", help="of the skeleton; default: that of the config or of dataset.yaml"
+    )
+    group.add_argument(
+        "--dimension", type=int, choices=[2, 3], help="2: x, y, score; 3: x, y, z; default: as the layout's"
+    )
     return parser

@@ -1,0 +1,158 @@
+"""Look at a data set before it is trained on: what is there, and what is wrong with it.
+
+    python main.py inspect -c config/st_gcn/nw-ucla/train.yaml                  # both parts, and whether the config suits them
+    python main.py inspect --data_path D_data.npy --label_path D_label.pkl      # one part
+
+Writes inspect.html (a page that opens by itself) and inspect.json (everything, to go on with) into --work_dir, by default
+work_dir/inspect/<folder of the data>. The status is 0 whatever is found. feeder/inspection/ has the checks,
+processor/inspection/ the sections of the page; nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from feeder.inspection.facts import as_dict
+from feeder.inspection.findings import Finding
+from feeder.inspection.fit import steps_of
+from feeder.inspection.inspection import Inspection, Source, inspect
+from feeder.packed import recipe
+from processor import options
+from processor.inspection.sections import same_joints, sections
+from processor.page.page import Page
+from processor.training.series import expand_runs
+from torchlight.config import merge
+from torchlight.errors import UsageError
+from torchlight.files import atomic_write
+from torchlight.lock import exclusive
+from torchlight.machine import cores
+from torchlight.metrics import read_names
+
+FEEDER = "feeder.feeder.Feeder"  # whose arguments say how clips are prepared
+NAMED = 3  # clips of a problem that the terminal names
+
+
+def run(arg: Namespace, argv: list[str]) -> None:
+    """The processor `inspect`; see options.inspect for arg."""
+    sources = sources_of(arg)
+    own = options.inspect().parse_args(argv[1:]).work_dir  # that of a config is of the training
+    work_dir = Path(own or Path("work_dir", "inspect", name_of(sources)))
+    names = read_names(arg.label_names) if arg.label_names else None
+    with exclusive(work_dir, "inspecting", "another --work_dir"):
+        found = inspect(sources, names, arg.num_worker or cores(), progress_bar)
+        skeleton = found.parts[0].skeleton if same_joints(found) else None
+        page = Page(name_of(sources), "inspect", skeleton, found.parts[0].dimension)
+        for section in sections(found):
+            page.add(section)
+        report = as_dict(found)
+        with atomic_write(work_dir / "inspect.json", "w") as file:
+            json.dump(report, file, indent=1, allow_nan=False)
+            file.write("\n")
+        page.write(work_dir / "inspect.html")
+    print(
+        "\n".join(
+            [*there(found, report), *map(wrong, found.findings)] + ["nothing wrong was found"] * (not found.findings)
+        )
+    )
+    print(f"{work_dir / 'inspect.html'} shows it all, {work_dir / 'inspect.json'} lists it")
+
+
+# ---- which files
+
+
+def sources_of(arg: Namespace) -> list[Source]:
+    """The parts of --data_path, or else of the config. Raises UsageError where there are none."""
+    if arg.data_path or arg.label_path:
+        if not (arg.data_path and arg.label_path):
+            missing = "label_path" if arg.data_path else "data_path"
+            raise UsageError(f"--{missing} is missing: the clips are --data_path, their labels --label_path")
+        _check_exists({"--data_path": arg.data_path, "--label_path": arg.label_path})
+        part = Path(arg.data_path).name.removesuffix(".npy").removesuffix("_data")
+        name = {"val": "test"}.get(part, part)
+        return [Source(name, arg.data_path, arg.label_path, arg.layout, arg.dimension)]
+    if len(arg.fold) > 1:
+        print(f"fold {arg.fold[0]} of {' '.join(map(str, arg.fold))}; --fold N inspects another")
+    arg.fold, arg.repeat = arg.fold[:1], 1
+    (arg,) = expand_runs(arg)  # fills {fold} in
+    parts = {"train": "train_feeder_args", "test": "test_feeder_args"}
+    merged = {part: merge({"_": arg.feeder_args}, {"_": getattr(arg, key)})["_"] for part, key in parts.items()}
+    sources = [_source(part, args, arg) for part, args in merged.items() if args.get("data_path")]
+    if not sources:
+        raise UsageError("nothing to inspect: give a config with -c, or --data_path and --label_path")
+    return sources
+
+
+def _source(part: str, args: Mapping[str, Any], arg: Namespace) -> Source:
+    """A part of a config; a feeder of a person's own prepares clips in its own way, so that only the data are looked at."""
+    for key in ("data_path", "label_path"):
+        if not isinstance(args.get(key), str):
+            raise UsageError(f"{part}_feeder_args: {key} is missing: inspect reads packed data, a .npy and a .pkl")
+    _check_exists({f"{part}_feeder_args: {key}": args[key] for key in ("data_path", "label_path")})
+    steps = steps_of(args) if arg.feeder == FEEDER else ()
+    layout, dimension = arg.layout or args.get("layout"), arg.dimension or args.get("dimension")
+    return Source(part, args["data_path"], args["label_path"], layout, dimension, steps)
+
+
+def _check_exists(paths: Mapping[str, str]) -> None:
+    for key, path in paths.items():
+        if not Path(path).exists():
+            remedy = f"; make it with:\n       {recipe(path)}" if recipe(path) else ""
+            raise UsageError(f"{key}: {path} does not exist{remedy}")
+
+
+def name_of(sources: Sequence[Source]) -> str:
+    """The folder of the data, which stands for the data set."""
+    return Path(sources[0].data_path).absolute().parent.name or "data"
+
+
+def progress_bar(what: str, total: int) -> Callable[[int], None]:
+    """A bar on the terminal; it is closed when all is done."""
+    bar = tqdm(total=total, desc=what, unit="clip", disable=None, leave=False)
+
+    def done(count: int) -> None:
+        bar.update(count)
+        if bar.n >= total:
+            bar.close()
+
+    return done
+
+
+# ---- the terminal
+
+
+def there(found: Inspection, report: Mapping[str, Any]) -> list[str]:
+    """What is there, in few lines."""
+    lines = []
+    for name, part in report["parts"].items():
+        frames, counts = part["frames"], [each["clips"] for each in part["classes"]]
+        persons = ", ".join(f"{n:,} with {k}" for k, n in part["persons"].items())
+        lines.append(
+            f"{name}: {part['clips']:,} clips of {len(counts)} classes ({min(counts):,} to {max(counts):,} each)"
+        )
+        lines.append(
+            f"  frames {frames['min']:g} to {frames['max']:g}, median {frames['median']:g}; persons: {persons}"
+        )
+        joints = f"{part['shape'][2]} joints ({part['layout'] or 'layout unknown'})"
+        share = float(np.mean(list(part["missing"].values())))
+        lines.append(f"  {joints}, {100 * share:.1f} % missing; {part['coordinates']['words']}")
+        if part["names"] and part["names"]["clips"]:
+            told = ", ".join(f"{len(counts)} {kind}s" for kind, counts in part["names"]["clips"].items())
+            lines.append(f"  by the names ({part['names']['scheme']}): {told}")
+    if report["shared"] is not None:
+        both = ", ".join(f"{len(keys)} {kind}s" for kind, keys in report["shared"].items())
+        lines.append(f"in both parts: {both or 'none of these'}")
+    return lines
+
+
+def wrong(finding: Finding) -> str:
+    """A problem in one line."""
+    names = ", ".join(place.name for place in finding.places[:NAMED]) + ", ..." * (len(finding.places) > NAMED)
+    count = f": {len(finding.places):,} ({names})" if finding.places else f": {finding.detail}"
+    return f"{finding.level}: {finding.title}{count}"
