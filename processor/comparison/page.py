@@ -39,7 +39,7 @@ def make_page(
         names, "compare", recorded.skeleton, recorded.dimension, f"{len(runs)} runs on the same {clips:,} clips"
     )
     tiles = [
-        (run.name, f"{each['top1'].value:.1f} %{spread(each['top1'])}", f"95 % interval {interval(each['top1'])}")
+        (run.name, f"{each['top1'].value:.1f} %", f"95 % interval {interval(each['top1'])}{spread(each['top1'])}")
         for run, each in zip(runs, figures)
     ]
     page.add(Facts("Top-1", tiles, tiles=True))
@@ -86,24 +86,23 @@ def drawn(runs: Sequence[Run], figures: Sequence[dict[str, Accuracy]]) -> list[t
 
 def changes(each: Comparison, recorded: Recorded) -> list[Section]:
     """The classes, and the clips of either direction."""
-    a, b = each.a.name, each.b.name
-    head = ["class", "clips", f"right in {a}", f"right in {b}", "change, points"]
+    single, count = each.test == "mcnemar", ".0f" if each.test == "mcnemar" else ".1f"
+    head = ["class", "clips", f"right in {each.a.name}", f"right in {each.b.name}", "change, points"]
     rows = [[c.name, c.clips, c.before, c.after, c.gain] for c in each.classes]
-    sections: list[Section] = [Table("Classes", head, rows, ["", "", ".4g", ".4g", "+.1f"])] if rows else []
+    text = "" if single else "Right answers are means over the seeds."
+    sections: list[Section] = [Table("Classes", head, rows, ["", "", count, count, "+.1f"], text=text)] if rows else []
     for title, side in sides(each):
         if side:
-            clips = [recorded.clip(change, a, b) for change in side[:MOST_NAMES]]
-            text = (
-                "" if len(each.a.answers) == len(each.b.answers) == 1 else "By the share of the seeds that are right."
-            )
+            clips = [recorded.clip(change, each) for change in side[:MOST_NAMES]]
+            text = "" if single else "By the share of the seeds that have it right, the largest change first."
             sections.append(Clips(f"{title}: {len(side)}", clips, len(side), text=text))
     return sections or [Section("", text="Nothing: both have the same clips right.")]
 
 
 def sides(each: Comparison) -> list[tuple[str, list[ClipChange]]]:
     """The clips that b has right more often, and those that a has."""
-    single, a, b = len(each.a.answers) == len(each.b.answers) == 1, each.a.name, each.b.name
-    titles = [f"Right only in {b}", f"Right only in {a}"] if single else [f"Better in {b}", f"Better in {a}"]
+    word = "Right only in" if each.test == "mcnemar" else "Better in"
+    titles = [f"{word} {each.b.name}", f"{word} {each.a.name}"]
     gained = [change for change in each.clips if change.after > change.before]
     return list(zip(titles, [gained, [change for change in each.clips if change.after < change.before]]))
 
@@ -113,7 +112,7 @@ def interval(value: Accuracy) -> str:
 
 
 def spread(value: Accuracy) -> str:
-    return "" if value.std is None else f" ± {value.std:.1f}"
+    return "" if value.std is None else f"; ± {value.std:.1f} over {len(value.seeds)} seeds"
 
 
 class Recorded:
@@ -153,8 +152,17 @@ class Recorded:
             self._clips[name] = keypoints, float(feeder.aspect[i])
         self.skeleton, self.dimension = prepared.skeleton, prepared.dimension or 2
 
-    def clip(self, change: ClipChange, a: str, b: str) -> Clip:
+    def clip(self, change: ClipChange, each: Comparison) -> Clip:
+        """A clip that moves where its keypoints were found; under it what has changed, the answers in its large view."""
         keypoints, aspect = self._clips.get(change.name, (np.zeros((2, 0, 1, 1), np.float32), 1.0))
-        details = [("class", change.label), (a, change.answer_before), (b, change.answer_after)]
-        caption = f"{change.label}: {change.answer_before} → {change.answer_after}"
+        if each.test == "mcnemar":
+            caption = f"{change.label}: {change.answer_before} → {change.answer_after}"
+        else:
+            sides = ((change.before, each.a), (change.after, each.b))
+            caption = f"{change.label}: {' → '.join(share_text(share, run) for share, run in sides)} right"
+        details = [("class", change.label), (each.a.name, change.answer_before), (each.b.name, change.answer_after)]
         return Clip(change.name, keypoints, caption, details, aspect=aspect if math.isfinite(aspect) else 1.0)
+
+
+def share_text(share: float, run: Run) -> str:
+    return f"{round(share * len(run.answers))} of {len(run.answers)}"
