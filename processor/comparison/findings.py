@@ -189,7 +189,7 @@ def sentence(each: Comparison, tests: int = 1) -> str:
     text = f"{b} and {a} cannot be told apart: {each.value:+.1f} points"
     text += f" (95 % interval {each.low:.1f} to {each.high:.1f}, {p})"
     if each.clips_needed and each.clips_needed <= MOST_CLIPS:
-        text += f"; were the difference really that large, about {rounded(each.clips_needed):,} clips would be needed"
+        text += f"; were it really that large, about {rounded(each.clips_needed):,} clips would be needed to show it"
     elif each.value and not each.clips_needed and each.test == "bootstrap":
         text += "; more clips alone would not tell, more seeds might"
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -132,8 +133,8 @@ class Recorded:
                 except (UsageError, DataError, OSError, ModuleNotFoundError):
                     continue  # names are shown in place of moving skeletons
 
-    def _read(self, folder: str, names: Sequence[str]) -> None:
-        from processor.protocols import build_feeder, preprocess_of, unique_names
+    def _read(self, folder: Path, names: Sequence[str]) -> None:
+        from processor.protocols import build_feeder, can_be_shown, preprocess_of, unique_names
 
         path = config_of(folder)
         config = load_config(path) if path else {}
@@ -143,7 +144,7 @@ class Recorded:
         feeder = build_feeder(dotted, args, f"{path}: test_feeder_args")
         prepared, places = preprocess_of(feeder), {name: i for i, name in enumerate(unique_names(feeder) or ())}
         chosen = [name for name in names if name in places]
-        if not chosen or prepared is None or not hasattr(feeder, "recorded"):
+        if not chosen or prepared is None or not can_be_shown(feeder):
             return
         if self._clips and prepared.skeleton != self.skeleton:
             return  # another skeleton cannot be on the same page

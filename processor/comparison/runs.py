@@ -212,9 +212,9 @@ def read_clips(path: Path) -> Answers:
     label, predicted, score, rank, _ = (np.array(each) for each in zip(*(rows[name] for name in names)))
     classes = {rows[name][1]: rows[name][4]["predicted_class"] for name in reversed(names)}
     classes |= {rows[name][0]: rows[name][4]["class"] for name in reversed(names)}
-    return Answers(
-        names, label, predicted, score, rank, classes, int(max(label.max(), predicted.max(), rank.max() - 1)) + 1
-    )
+    placed = rank[~np.isnan(score)]  # without a score the rank is one more than there are classes
+    num_class = max(label.max() + 1, predicted.max() + 1, placed.max(initial=0))
+    return Answers(names, label, predicted, score, rank, classes, int(num_class))
 
 
 def whole(row: dict[str, str], key: str, low: int, place: str) -> int:

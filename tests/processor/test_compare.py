@@ -1,5 +1,6 @@
 """`main.py compare` against loops in plain Python; every refusal is one line and exit 2."""
 
+import contextlib
 import csv
 import json
 import math
@@ -8,17 +9,22 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from main import main
-from processor.comparison.findings import accuracies, compare, settings
+from processor.comparison import findings
+from processor.comparison.findings import accuracies, compare, read_metrics
 from processor.comparison.page import make_page
-from processor.comparison.runs import COLUMNS, read_runs, short_names
+from processor.comparison.runs import COLUMNS, read_clips, read_runs, short_names
 from processor.page.page import Clips, Table, all_sections
+from torchlight.errors import DataError
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS, CLASSES = 120, 8
@@ -283,7 +289,7 @@ def with_data(folder, made):
 def page_of(made):
     runs = read_runs([str(made / "a"), str(made / "b")])
     comparisons = compare(runs, 0)
-    page = make_page(runs, [accuracies(each, CLASSES) for each in runs], comparisons, settings(runs))
+    page = make_page(runs, [accuracies(each, CLASSES) for each in runs], comparisons, findings.settings(runs))
     clips = [clip for section in all_sections(page.sections) if isinstance(section, Clips) for clip in section.clips]
     assert {clip.name for clip in clips} == {change.name for change in comparisons[0].clips}
     return page, clips
@@ -378,6 +384,23 @@ def test_a_damaged_clips_csv_is_one_line(made, capsys, words):
     (made / "b/clips.csv").write_bytes(DAMAGE[words])
     line = refusal(capsys, made / "a", made / "b")
     assert words in line and str(made / "b") in line
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 10**6), st.binary(max_size=3), st.integers(0, 3), st.booleans())
+def test_whatever_a_file_has_become_it_is_read_or_refused(place, put, taken, of_clips):
+    whole = (
+        ",".join(COLUMNS).encode() + b"\nclip0,0,x,1,y,0.5,2\nclip1,1,y,1,y,1.0,1\n"
+        if of_clips
+        else b"epoch,loss\n1,0.5\n2,\n"
+    )
+    place %= len(whole)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "file.csv")
+        path.write_bytes(whole[:place] + put + whole[place + taken :])
+        with contextlib.suppress(DataError):
+            found = read_clips(path) if of_clips else read_metrics(path)
+            assert len(found.names if of_clips else found) <= 4
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04.", pickle.dumps({"clip0": [1, 2]}), pickle.dumps(print)])
