@@ -2,11 +2,14 @@
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; inherited by what a test starts
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -119,7 +119,7 @@ def read_openpose(path: Path) -> object:
 
 def read_pyskl(path: Path) -> object:
     pyskl._content.cache_clear()
-    clips = pyskl.list_clips(path, "train").clips
+    clips = [clip for split in pyskl.splits(path) for clip in pyskl.list_clips(path, split).clips]
     return pyskl.read(clips[0].path) if clips else None
 
 

@@ -46,7 +46,7 @@ def conclude(
     labels: np.ndarray | None,
     weights: str | Path,
 ) -> None:
-    """Write manifest.json and, with --report, report.html; log what differs from the run that --from repeats.
+    """Write report.html, unless --report is False, and manifest.json; log what differs from the run that --from repeats.
 
     Args:
         results: top1, ... in per cent, of a test; the last row of metrics.csv, of a training.
@@ -61,10 +61,10 @@ def conclude(
         log(f"Against the run of {experiment.repeats['began']}:")
         for line in differences(experiment.repeats, manifest):
             log(f"\t{line}")
-    write_manifest(folder / "manifest.json", manifest)
     if experiment.arg.report:
         report(experiment, results, scores, labels, manifest).write(folder / "report.html")
         log(f"The report is in {folder / 'report.html'}")
+    write_manifest(folder / "manifest.json", manifest)  # at last: where it is, all is
 
 
 def made_by(weights: str | Path) -> dict[str, Any] | None:

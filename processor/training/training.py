@@ -92,8 +92,8 @@ class Training:
 
     def train(self) -> dict[str, float]:
         """Until num_epoch, or Ctrl-C or SIGTERM; returns the last row of metrics.csv."""
-        finished = self.epoch >= self.arg.num_epoch  # before this process began
-        row = self.experiment.work_dir.last_metrics() if finished else {}
+        resumed_at_end = self.epoch >= self.arg.num_epoch
+        row = self.experiment.work_dir.last_metrics() if resumed_at_end else {}
         signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its own processes
         previous = {s: signal.signal(s, self.request_stop) for s in signals}
         try:
@@ -110,12 +110,24 @@ class Training:
                 signal.signal(s, handler)
             if self.writer:
                 self.writer.close()
-        if self.world.is_main and not finished:
+        if not resumed_at_end or not self.is_concluded():
+            self.conclude(row)
+        return row
+
+    def is_concluded(self) -> bool:
+        """Whether a run that has no epoch left wrote its report too, before it was ended."""
+        manifest, state = self.folder / "manifest.json", self.folder / "checkpoint.pt"
+        return manifest.exists() and state.exists() and manifest.stat().st_mtime >= state.stat().st_mtime
+
+    def conclude(self, row: dict[str, float]) -> None:
+        """The tables and the report of the last evaluation, and the manifest."""
+        if self.answers is None and self.test_loader is not None:
+            self.answers = evaluate(self.experiment, self.test_loader)
+        if self.world.is_main:
             if self.answers:
                 write_tables(self.experiment, *self.answers)
             weights = self.folder / f"epoch{self.arg.num_epoch}_model.pt"
             conclude(self.experiment, row, *(self.answers or (None, None)), weights)
-        return row
 
     def train_epoch(self) -> dict[str, float]:
         """One pass over the training clips, or the rest of it after a resume; its row of metrics.csv."""

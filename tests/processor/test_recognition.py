@@ -49,6 +49,12 @@ def trained(small, tmp_path_factory):
 def test_training_writes_the_files_of_the_original_and_learns(trained, small):
     files = {path.name for path in trained.iterdir()}
     assert files == {
+        "report.html",
+        "manifest.json",
+        "clips.csv",
+        "per_class.csv",
+        "confusion_matrix.csv",
+        "confusion_matrix.png",
         "config.yaml",
         "log.txt",
         "metrics.csv",
@@ -205,6 +211,9 @@ def test_the_test_phase_writes_tables_pictures_and_scores(small, trained, tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == {
         "config_test.yaml",
         "log.txt",
+        "report.html",
+        "manifest.json",
+        "clips.csv",
         "per_class.csv",
         "confusion_matrix.csv",
         "confusion_matrix.png",
@@ -215,6 +224,12 @@ def test_the_test_phase_writes_tables_pictures_and_scores(small, trained, tmp_pa
     assert all(score.shape == (4,) and score.dtype == np.float32 for score in result.values())
     accuracy = np.mean([score.argmax() == i % 4 for i, score in enumerate(result.values())])
     assert f"Top1: {100 * accuracy:.2f}%" in (tmp_path / "log.txt").read_text()
+    rows = list(csv.DictReader((tmp_path / "clips.csv").open()))
+    for row, (name, score) in zip(rows, result.items(), strict=True):
+        label, order = int(name[3:]) % 4, np.argsort(-score)
+        assert (row["name"], int(row["label"]), int(row["predicted"])) == (name, label, order[0])
+        assert row["class"] == ("up", "down", "left", "right")[label] and order[int(row["rank"]) - 1] == label
+        assert float(row["score"]) == pytest.approx(np.exp(score[order[0]]) / np.exp(score).sum(), abs=1e-5)
     rows = list(csv.reader((tmp_path / "confusion_matrix.csv").open()))
     assert rows[0][1:] == ["up", "down", "left", "right"] and sum(int(x) for row in rows[1:] for x in row[1:]) == 21
     assert (tmp_path / "confusion_matrix.png").read_bytes()[:4] == b"\x89PNG"
