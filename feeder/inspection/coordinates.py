@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from feeder.inspection.body import cut
+from feeder.inspection.body import Body, cut
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ WORDS = {
     "millimetres": "millimetres",
     "unknown": "of an unknown unit",
 }
+
+ROUGHER = 2.0  # times as rough as x and y
+PIXELS = 4.0  # what is further to the right is not a fraction
 
 
 def recognise(low: np.ndarray, high: np.ndarray, size: np.ndarray, dimension: int) -> Kind:
@@ -67,36 +71,55 @@ def _fills(least: np.ndarray, most: np.ndarray) -> bool:
     return bool(((least < -0.97) & (most > 0.97)).any())
 
 
-def has_scores(clips: list[np.ndarray]) -> bool:
-    """Is the third channel a score, and not a depth?
+def has_scores(clips: Sequence[np.ndarray], body: Body) -> bool:
+    """Is the third channel of these clips (C, T, V, M) a score, and not a depth?
 
-    A score is in 0..1 and above 0 wherever a joint was seen. Unlike a depth it says little of its neighbour: it is the same for
-    all, or differs from joint to joint more than from frame to frame is usual for a place.
+    A score is in 0..1. It is one where x and y are pixels; where it is the same for all joints; where x and y are on both sides
+    of 0 and it never is, unless bones keep their lengths better with it, as they do with a depth; and where it is much rougher
+    than x and y.
     """
-    flat, rough = [], []
+    flat, steadier, rough, low, high = [], [], [], np.zeros(2), np.zeros(2)
     for clip in clips:
         clip, seen = cut(clip)
         if len(clip) < 3 or not seen.any():
             continue
         third = clip[2][seen]
-        if not np.isfinite(third).all() or third.min() < 0 or third.max() > 1:
+        if not np.isfinite(clip).all() or third.min() < 0 or third.max() > 1:
             return False
-        flat.append(np.ptp(third) < 1e-6 or len(np.unique(third)) < 0.02 * len(third))
-        if clip.shape[1] > 2:
-            both = seen[1:] & seen[:-1]
+        low, high = np.minimum(low, clip[:2].min((1, 2, 3))), np.maximum(high, clip[:2].max((1, 2, 3)))
+        flat.append(len(np.unique(third)) < 0.02 * len(third) or np.ptp(third) < 1e-6)
+        both = seen[1:] & seen[:-1]
+        if both.any():
             rough.append([_roughness(channel, seen, both) for channel in clip[:3]])
+        steadier.append(_steadier(clip, seen, body))
     if not flat:
         return False
-    if np.mean(flat) > 0.5:
+    if np.mean(flat) > 0.5 or high.max() > PIXELS:
         return True
+    if (low < -0.01).all() and (high > 0.01).all():
+        return not np.mean(steadier) > 0.5
     x, y, z = np.median(rough, 0) if rough else (1, 1, 0)
     return bool(z > ROUGHER * max(x, y))
-
-
-ROUGHER = 2.0  # times as rough as x and y
 
 
 def _roughness(channel: np.ndarray, seen: np.ndarray, both: np.ndarray) -> float:
     """The usual step from frame to frame, over the spread."""
     spread = channel[seen].std()
-    return float(np.abs(np.diff(channel, axis=0))[both].mean() / max(spread, 1e-9)) if both.any() else 0.0
+    return float(np.abs(np.diff(channel, axis=0))[both].mean() / max(spread, 1e-9))
+
+
+def _steadier(clip: np.ndarray, seen: np.ndarray, body: Body) -> bool:
+    """Do most bones change less over the clip with the third channel than without it?"""
+    if not len(body.bones):
+        return False
+    child, parent = body.bones.T
+    known = (seen[:, child] & seen[:, parent]).astype(float)  # (T, B, M)
+    square = np.square(clip[:3][:, :, child] - clip[:3][:, :, parent])
+
+    def change(length: np.ndarray) -> np.ndarray:
+        count = np.maximum(known.sum((0, 2)), 1)
+        mean = (length * known).sum((0, 2)) / count
+        spread = np.sqrt((np.square(length - mean[:, None]) * known).sum((0, 2)) / count)
+        return spread / np.maximum(mean, 1e-9)
+
+    return bool(np.mean(change(np.sqrt(square.sum(0))) < change(np.sqrt(square[:2].sum(0)))) > 0.5)

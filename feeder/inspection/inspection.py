@@ -154,12 +154,12 @@ def open_part(source: Source) -> Part:
     except DataError as error:
         problems.append(Finding("facts_differ", detail=f"{source.name}: {error}"))
         skeleton, given = info.skeleton, info.dimension
-    N, C, _, V, _ = packed.data.shape
+    N, _, _, V, _ = packed.data.shape
     if skeleton is not None and skeleton.num_joint != V:
         line = f"{source.name}: {V} joints in the data, {skeleton.num_joint} in the layout {skeleton.name}"
         problems.append(Finding("joints", detail=line))
         skeleton = None
-    dimension, wrong = _dimension(packed.data, given, C)
+    dimension, wrong = _dimension(packed.data, given, Body.of(skeleton, V))
     if wrong:
         problems.append(Finding(wrong, detail=source.name))
     told = read_names(packed.sample_name)
@@ -169,9 +169,9 @@ def open_part(source: Source) -> Part:
     )  # fmt: skip
 
 
-def _dimension(data: np.ndarray, given: int | None, C: int) -> tuple[int, str]:
+def _dimension(data: np.ndarray, given: int | None, body: Body) -> tuple[int, str]:
     """2 or 3, and the kind of problem where the data are not as given, or ""."""
-    if C < 3:
+    if data.shape[1] < 3:
         return 2, ""
     chosen = np.unique(np.linspace(0, len(data) - 1, SAMPLED).astype(int))
     clips = [np.array(data[i]) for i in chosen]
@@ -181,7 +181,7 @@ def _dimension(data: np.ndarray, given: int | None, C: int) -> tuple[int, str]:
         return (3, "depth_as_scores") if third.min() < 0 or third.max() > 1.001 else (2, "")
     if given == 2:
         return 2, ""
-    scored = coordinates.has_scores(clips)
+    scored = coordinates.has_scores(clips, body)
     return (2, "scores_as_depth" if given == 3 else "") if scored else (3, "")
 
 

@@ -132,7 +132,7 @@ def _one(to: Measures, i: int, clip: np.ndarray, aspect: float, setting: Setting
         return [Spot("one_frame", 0, 0)]
     y = motion(real[:dimension], seen, MOMENTS, aspect if dimension == 2 else 1.0)
     amount = float(np.sqrt(np.square(y).sum(0).mean()))
-    if amount > LEAST_MOTION * to.size[i]:
+    if np.isfinite(amount) and amount > LEAST_MOTION * to.size[i]:
         to.sketch[i] = sketch(y, setting.flip)
     return check_motion(found, setting.body, dimension)
 
