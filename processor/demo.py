@@ -36,7 +36,7 @@ from torchlight.lock import exclusive
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
-ENDINGS = ".mp4", ".json", ".csv"
+ENDINGS = ".mp4", ".json", ".csv", ".html"
 
 MakeEstimator = Callable[..., PoseEstimator]
 

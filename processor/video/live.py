@@ -34,6 +34,7 @@ from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
+from processor.video.page import demo_page
 from processor.video.result import build_result, print_result, window_row, write_result
 from processor.video.settings import Settings
 from processor.video.vote import Vote
@@ -72,8 +73,10 @@ def process_stream(settings: Settings, recognizer: Recognizer, source: str, esti
             print(f"{name} gives no more pictures.")
         result = record.result(name, drawn)
         write_result(output, result)
+        path = output.with_name(f"{output.name}.mp4")
+        demo_page(result, path, record.seconds).write(output.with_name(f"{output.name}.html"))
         used = f"{record.used} of the camera's {record.taken} pictures used ({record.used / record.taken:.0%})"
-        print_result(result, f"{result['fps']:.1f} frames/s; {used}", output.with_name(f"{output.name}.mp4"))
+        print_result(result, f"{result['fps']:.1f} frames/s; {used}", path)
     return result
 
 

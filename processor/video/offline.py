@@ -24,6 +24,7 @@ from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
+from processor.video.page import demo_page
 from processor.video.result import build_result, print_result, printable, window_row, write_result
 from processor.video.settings import Settings
 from processor.video.vote import Vote
@@ -51,7 +52,7 @@ class JointsFile:
 def process_video(
     settings: Settings, recognizer: Recognizer, video: Video | BlankVideo, estimate: FrameEstimator, output: Path
 ) -> dict[str, Any]:
-    """Recognise the actions of a video, write <output>.mp4, .json and .csv, print and return the result."""
+    """Recognise the actions of a video, write <output>.mp4, .json, .csv and .html, print and return the result."""
     began, joints_file = perf_counter(), JointsFile()
     windows, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
     broken = video.broken
@@ -65,6 +66,7 @@ def process_video(
         print(f"{broken} damaged frames were left out.")
     if drawn < num_frame:
         print(f"ended in the window: {printable(path)} has the first {drawn} of {num_frame} frames")
+    demo_page(result, path, num_frame / video.fps).write(output.with_name(f"{output.name}.html"))
     print_result(result, speed(num_frame, drawn, recognised - began, perf_counter() - recognised), path)
     return result
 

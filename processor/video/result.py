@@ -82,4 +82,4 @@ def print_result(result: dict[str, Any], speed: str, video: Path) -> None:
         print("    no person was seen for long enough")
     persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
     print(f"{result['frames']} frames, {persons}; {speed}")
-    print(f"The Demo result has been saved in {printable(video)}, .json and .csv.")
+    print(f"The Demo result has been saved in {printable(video)}, .json, .csv and .html.")

@@ -460,9 +460,14 @@ def test_q_while_drawing_ends_the_video_there_and_the_run_well(watch, tmp_path, 
     assert len(list(Video(tmp_path / "out/clip_partial.mp4"))) == 12
     captured = capsys.readouterr()
     assert "clip_partial.mp4 has the first 12 of 40 frames" in captured.out
-    assert "saved in" in captured.out and "clip_partial.mp4, .json and .csv" in captured.out
+    assert "saved in" in captured.out and "clip_partial.mp4, .json, .csv and .html" in captured.out
     assert "interrupted" not in captured.err
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip_partial.mp4"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "clip.csv",
+        "clip.html",
+        "clip.json",
+        "clip_partial.mp4",
+    ]
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 40
 
 

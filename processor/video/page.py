@@ -1,0 +1,83 @@
+"""The page of a demo: the video, and a timeline of every person's actions; a click jumps there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from processor.page.page import Facts, Page, Table, Timeline
+from processor.recognizer import UNKNOWN
+from processor.video.result import printable
+
+MOST_MOMENTS = 2000  # of the top 5
+BEST = 5
+
+Row = Mapping[str, Any]  # a window, as in the .json
+
+
+def demo_page(result: Row, video: Path, seconds: float) -> Page:
+    """The page of a result; it stands beside the video and refers to it by its name."""
+    rows: dict[int, list[Row]] = {}
+    for row in result["windows"]:
+        rows.setdefault(row["track"], []).append(row)
+    shown = {track: list(of_track(windows, seconds)) for track, windows in rows.items()}
+    name = printable(Path(result["video"])).rsplit("/", 1)[-1]
+    page = Page(name, "demo", subtitle=f"{result['label']}, {result['score']:.2f}")
+    tracks = [(f"person {track}", bars(of)) for track, of in shown.items()]
+    text = "Each bar is what one person does; grey is unknown. A click jumps there."
+    page.add(Timeline("", printable(video).rsplit("/", 1)[-1], seconds, tracks, list(moments(shown)), text=text))
+    facts = [("prediction", result["label"], f"score {result['score']:.2f}"), ("persons", str(result["persons"]))]
+    facts += [("frames", f"{result['frames']:,}", f"{result['fps']:g} a second"), ("length", f"{seconds:.1f} s")]
+    page.add(Facts("Result", facts, tiles=True))
+    head = ["person", "from s", "to s", "label", "best", "score"]
+    windows = [
+        [row["track"], row["first_second"], row["last_second"], row["label"], *row["top5"][0]]
+        for of in rows.values()
+        for row in of[:MOST_MOMENTS]
+    ]
+    page.add(Table("Windows", head, windows, ["", ".2f", ".2f", "", "", ".2f"], text="Each window and its best label."))
+    return page
+
+
+def of_track(rows: list[Row], seconds: float) -> Iterator[tuple[float, float, Row]]:
+    """(begin, end, window) in seconds, one after the other: of a moment the window whose middle is nearest, as in the video."""
+    rows = sorted(rows, key=lambda row: row["first_second"] + row["last_second"])
+    middles = [(row["first_second"] + row["last_second"]) / 2 for row in rows]
+    for i, row in enumerate(rows):
+        begin = row["first_second"] if i == 0 else max(row["first_second"], (middles[i - 1] + middles[i]) / 2)
+        end = row["last_second"] if i == len(rows) - 1 else min(row["last_second"], (middles[i] + middles[i + 1]) / 2)
+        if min(end, seconds) > begin:
+            yield begin, min(end, seconds), row
+
+
+def bars(shown: Iterable[tuple[float, float, Row]]) -> list[tuple[float, float, str, float]]:
+    """(begin, end, label, score) where neighbours of one label are one; the score is the highest of theirs."""
+    out: list[tuple[float, float, str, float]] = []
+    for begin, end, row in shown:
+        label = row["label"]
+        score = dict(map(tuple, row["top5"])).get(label, 0.0 if label == UNKNOWN else row["top5"][0][1])
+        if out and out[-1][2] == label and abs(out[-1][1] - begin) < 1e-6:
+            out[-1] = (out[-1][0], end, label, max(out[-1][3], score))
+        else:
+            out.append((begin, end, label, score))
+    return out
+
+
+def moments(shown: Mapping[int, list[tuple[float, float, Row]]]) -> Iterator[tuple[float, list[tuple[str, float]]]]:
+    """(second, best labels from then on): the mean over the persons of that moment."""
+    seconds = sorted({0.0} | {second for of in shown.values() for begin, end, _ in of for second in (begin, end)})
+    seconds = seconds[:: max(1, -(-len(seconds) // MOST_MOMENTS))]
+    at = dict.fromkeys(shown, 0)
+    for second in seconds:
+        present = []
+        for track, of in shown.items():
+            while at[track] < len(of) and of[at[track]][1] <= second:
+                at[track] += 1
+            if at[track] < len(of) and of[at[track]][0] <= second:
+                present.append(of[at[track]][2]["top5"])
+        total: dict[str, float] = {}
+        for best in present:
+            for label, score in best:
+                total[label] = total.get(label, 0.0) + score / len(present)
+        yield second, sorted(total.items(), key=lambda pair: -pair[1])[:BEST]
