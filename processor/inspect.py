@@ -79,7 +79,7 @@ def sources_of(arg: Namespace) -> list[Source]:
         return [Source(name, arg.data_path, arg.label_path, arg.layout, arg.dimension)]
     if len(arg.fold) > 1:
         print(f"fold {arg.fold[0]} of {' '.join(map(str, arg.fold))}; --fold N inspects another")
-    arg.fold, arg.repeat = arg.fold[:1], 1
+    arg.fold, arg.repeat, arg.work_dir = arg.fold[:1], 1, ""
     (arg,) = expand_runs(arg)  # fills {fold} in
     parts = {"train": "train_feeder_args", "test": "test_feeder_args"}
     merged = {part: merge({"_": arg.feeder_args}, {"_": getattr(arg, key)})["_"] for part, key in parts.items()}

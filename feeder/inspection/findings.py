@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -256,7 +257,7 @@ class Finding:
                 "label": place.label,
                 "frames": [list(run) for run in place.frames],
                 "detail": place.detail,
-                "amount": round(place.amount, 4),
+                "amount": round(place.amount, 4) if math.isfinite(place.amount) else None,
             }
             | ({"twin": {"part": place.twin[0], "name": place.twin[2]}} if place.twin else {})
             for place in self.places[:LISTED]

@@ -24,7 +24,7 @@ from feeder.inspection.names import Told, read_names
 from feeder.inspection.scan import scan
 from feeder.packed import read_packed
 from feeder.pipeline import Transform
-from feeder.skeleton import Skeleton
+from feeder.skeleton import Skeleton, load_skeleton
 from torchlight.errors import DataError
 
 SAMPLED = 32  # clips that the third channel is told from
@@ -149,6 +149,8 @@ def open_part(source: Source) -> Part:
     """Open the files of a part and find out what its channels are; what contradicts the config becomes a problem."""
     packed = read_packed(source.data_path, source.label_path)
     info, problems = read_info(source.data_path) or DatasetInfo(), []
+    if source.layout:
+        load_skeleton(source.layout)  # one that does not exist is a mistake, not a problem of the data
     try:
         skeleton, given = agreed(info, source.layout, source.dimension, source.data_path)
     except DataError as error:
