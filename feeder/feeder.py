@@ -63,7 +63,7 @@ class Feeder:
         self.preprocess = Preprocess.from_config(preprocessing, skeleton, dimension)
         self._open(data_path, label_path, mmap)
         if debug:
-            self._keep(spread_over_classes(self.label, DEBUG_CLIPS))
+            self.keep(spread_over_classes(self.label, DEBUG_CLIPS))
         self._check_joints()
         try:
             self.preprocess.fit(lambda: mean_and_std(self._read, len(self)))
@@ -137,7 +137,8 @@ class Feeder:
         if isinstance(self.data, str):
             self.data = np.load(self.data, mmap_mode="r")
 
-    def _keep(self, chosen: np.ndarray) -> None:
+    def keep(self, chosen: np.ndarray) -> None:
+        """Leave only these clips (numbers) in the feeder."""
         self.clip, self.aspect = self.clip[chosen], self.aspect[chosen]
         self.sample_name = [self.sample_name[i] for i in chosen]
         self.label = [self.label[i] for i in chosen]

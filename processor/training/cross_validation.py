@@ -1,0 +1,117 @@
+"""Out-of-sample probabilities: each training clip is judged by a network that was trained on the others, k folds in turn.
+
+Where the names of the clips tell who was recorded, a fold holds whole persons: a person whose clips are all labelled wrongly
+is then not known to the network that judges them.
+"""
+
+from __future__ import annotations
+
+import copy
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from scipy.special import softmax
+
+from processor.protocols import Feeder, labels_of, unique_names
+from processor.training.experiment import Experiment
+from processor.training.training import Training
+from torchlight.distributed import World
+from torchlight.errors import UsageError
+
+LEAST = 2  # folds
+
+
+class FoldExperiment(Experiment):
+    """The training clips of a config in two: those of a fold are the test, prepared as the config prepares test clips."""
+
+    def __init__(self, arg: Namespace, argv: list[str], held_out: np.ndarray):
+        self.held_out = held_out
+        super().__init__(arg, argv, World())
+
+    def build_feeders(self) -> dict[str, Feeder]:
+        feeders = super().build_feeders()
+        for part, chosen in (("train", ~self.held_out), ("test", self.held_out)):
+            feeders[part].keep(np.flatnonzero(chosen))
+        return feeders
+
+
+def out_of_sample(
+    arg: Namespace,
+    argv: list[str],
+    names: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[str] | None,
+    folds: int,
+) -> np.ndarray:
+    """Train `folds` networks with the config; the probabilities (N, num_class) of its N training clips.
+
+    Args:
+        arg: the options of recognition, of a training.
+        names, labels, groups: of the training clips; groups are not torn apart, None: folds by chance.
+    """
+    number = fold_numbers(np.asarray(labels), groups, folds, arg.seed)
+    probability = None
+    for k in range(folds):
+        begin, held_out = perf_counter(), number == k
+        experiment = FoldExperiment(fold_options(arg, k), argv, held_out)
+        test = experiment.feeders["test"]
+        if unique_names(test) != [name for name, out in zip(names, held_out) if out]:
+            raise UsageError(
+                f"--labels: {arg.feeder} does not keep the clips it is told to; it cannot be used for this"
+            )
+        try:
+            training = Training(experiment)
+            training.train()
+            scores, _ = training.answers
+        finally:
+            experiment.work_dir.close()
+        if probability is None:
+            probability = np.zeros((len(names), experiment.num_class))
+        probability[held_out] = softmax(scores.astype(np.float64), axis=1)
+        right = 100 * np.mean(scores.argmax(1) == np.asarray(labels_of(test)))
+        print(
+            f"fold {k + 1} of {folds}: {held_out.sum():,} clips held out, {right:.1f} % answered as labelled; "
+            f"{arg.num_epoch} epochs in {perf_counter() - begin:.0f} s",
+            flush=True,
+        )
+    return probability
+
+
+def fold_options(arg: Namespace, k: int) -> Namespace:
+    """The options of the training of a fold: its test clips are training clips, prepared as test clips are."""
+    arg = copy.deepcopy(arg)
+    paths = {key: arg.train_feeder_args[key] for key in ("data_path", "label_path") if key in arg.train_feeder_args}
+    arg.test_feeder_args = {**(arg.test_feeder_args or arg.train_feeder_args), **paths}
+    arg.phase, arg.resume, arg.weights, arg.debug = "train", False, None, False
+    arg.work_dir = str(Path(arg.work_dir, f"fold{k + 1}"))
+    arg.eval_interval = arg.save_interval = arg.num_epoch  # at the end alone
+    arg.report, arg.print_log, arg.tensorboard = False, False, False
+    return arg
+
+
+def fold_numbers(labels: np.ndarray, groups: Sequence[str] | None, folds: int, seed: int) -> np.ndarray:
+    """(N,) the fold of each sample, 0 to folds - 1, of about the same size; groups stay together, else classes are shared out.
+
+    Raises:
+        UsageError: fewer than two folds, or more than there are groups or samples.
+    """
+    things, count = ("groups", len(set(groups))) if groups is not None else ("clips", len(labels))
+    if not LEAST <= folds <= count:
+        raise UsageError(f"--folds {folds}: from {LEAST} to {count}, the number of {things}")
+    rng = np.random.default_rng(seed)
+    if groups is None:
+        order = rng.permutation(len(labels))
+        order = order[np.argsort(labels[order], kind="stable")]  # of each class in a row, shuffled
+        number = np.empty(len(labels), int)
+        number[order] = np.arange(len(labels)) % folds
+        return number
+    names, member = np.unique(np.asarray(groups), return_inverse=True)
+    sizes, filled = np.bincount(member), np.zeros(folds)
+    fold_of = np.empty(len(names), int)
+    for group in sorted(range(len(names)), key=lambda group: -sizes[group]):  # the largest first, to the emptiest fold
+        fold_of[group] = filled.argmin()
+        filled[fold_of[group]] += sizes[group]
+    return fold_of[member]
