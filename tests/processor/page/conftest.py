@@ -96,6 +96,7 @@ def console(browser) -> list[str]:
 
 
 def requested(browser) -> list[str]:
-    """The addresses that were asked for since the last time."""
+    """The addresses that were asked for since the last time, without those of the browser's own first page."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    return [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    return [url for url in asked if not url.startswith("chrome:")]

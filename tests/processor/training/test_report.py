@@ -14,6 +14,7 @@ from net.st_gcn import Model
 from processor.page.page import Clips, Facts, Matrix, Table, all_sections
 from processor.training import report
 from tests.processor.conftest import write_part
+from tests.processor.page.conftest import browser, console, requested, visit  # noqa: F401 (a fixture)
 from torchlight.manifest import read_manifest
 
 
@@ -177,3 +178,18 @@ def test_a_report_of_a_thousand_clips_takes_three_seconds_at_most(small, tmp_pat
         seconds.append(time.perf_counter() - begin)
     assert seconds[1] - seconds[0] < 3
     assert (tmp_path / "True" / "report.html").stat().st_size < 10_000_000
+
+
+def test_the_report_in_a_browser_asks_nobody_and_its_cells_open_their_clips(tested, browser):  # noqa: F811
+    visit(browser, tested[0] / "report.html")
+    names, scores = scores_of(tested[0])
+    answer, label = scores.argmax(1), np.arange(21) % 4
+    wrong = int(np.flatnonzero(answer != label)[0])
+    classes = "up", "down", "left", "right"
+    title = f"{classes[label[wrong]]}, taken for {classes[answer[wrong]]}"
+    browser.find_element("css selector", f"table.matrix button[title^='{title}']").click()
+    shown = [each.text for each in browser.find_elements("css selector", "dialog[open] .clip")]
+    expected = [names[i] for i in range(21) if (label[i], answer[i]) == (label[wrong], answer[wrong])]
+    assert sorted(text.split("\n")[0] for text in shown) == sorted(expected)
+    assert not console(browser)
+    assert [url for url in requested(browser) if not url.startswith("data:")] == [(tested[0] / "report.html").as_uri()]
