@@ -87,7 +87,7 @@ def persons(clip: np.ndarray, seen: np.ndarray, dimension: int, aspect: float = 
     """The persons of a clip that was cut, whose values are finite."""
     found = []
     for slot in np.flatnonzero(seen.any((0, 1))):
-        points = np.ascontiguousarray(clip[:dimension, :, :, slot], np.float32)
+        points = np.array(clip[:dimension, :, :, slot], np.float32, order="C")
         if dimension == 2 and aspect != 1:
             points[0] *= np.float32(aspect)
         found.append(_person(int(slot), points, np.ascontiguousarray(seen[..., slot])))

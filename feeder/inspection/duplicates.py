@@ -16,7 +16,7 @@ import numpy as np
 NEAR = 0.1  # of the length of the motion
 SKETCHED = 0.13  # the same between sketches, which are off by 9 % (standard deviation)
 BLOCK = 4096  # clips by clips that are compared at once
-MOST_PAIRS, MOST_LOOKS = 2_000_000, 50_000  # pairs of near sketches; those that are looked at on the clips
+MOST_PAIRS, MOST_LOOKS = 5_000_000, 150_000  # pairs of near sketches; those that are looked at on the clips
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,12 @@ KINDS = {
         "window_size is far from the lengths of the clips.",
         "Choose it near the usual length, or sample with uniform_sample.",
     ),
+    "label": Kind(
+        "warning",
+        "Labels that are probably wrong",
+        "Networks that were not trained on these clips are sure that they show another class.",
+        "Look at them; correct or leave out what is wrong in training data, and leave test labels as published.",
+    ),
     "same_people": Kind(
         "note",
         "Training and test share persons and views",

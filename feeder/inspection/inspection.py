@@ -21,7 +21,7 @@ from feeder.inspection.body import Body, cut
 from feeder.inspection.findings import Finding, Place, worst_first
 from feeder.inspection.measure import Measures, Setting, mirrored, motion
 from feeder.inspection.names import Told, read_names
-from feeder.inspection.scan import scan
+from feeder.inspection.scan import read_chunk, scan
 from feeder.packed import read_packed
 from feeder.pipeline import Transform
 from feeder.skeleton import Skeleton, load_skeleton
@@ -58,7 +58,7 @@ class Part:
 
     Attributes:
         names, label: of every clip.
-        data: (N, C, T, V, M), a memory map.
+        data: (N, C, T, V, M), a memory map; clip() reads without keeping pages of it.
         aspect: (N,) width over height of the frames.
         info: what dataset.yaml says.
         skeleton: None where it is not known or does not fit.
@@ -104,7 +104,7 @@ class Part:
 
     def clip(self, i: int) -> np.ndarray:
         """Clip i up to its last real frame, (C, T, V, M), in memory."""
-        return np.array(self.data[i, :, : max(1, self.measures.length[i])])
+        return read_chunk(self.source.data_path, i, 1)[0, :, : max(1, self.measures.length[i])]
 
 
 @dataclass(eq=False)
@@ -200,7 +200,8 @@ def in_clips(parts: Sequence[Part]) -> list[Finding]:
             place.frames.append((spot.first, spot.last))
             place.amount = max(place.amount, spot.amount)
             told = place.detail.split(", ") if place.detail else []
-            if spot.detail not in told and "..." not in told:
+            who = spot.detail == "person 1" and part.measures.persons[i] == 1  # needs no saying
+            if not who and spot.detail not in told and "..." not in told:
                 place.detail = ", ".join([*told, spot.detail if len(told) < DETAILS else "..."])
     return list(findings.values())
 

@@ -56,7 +56,7 @@ def what_is_there(found: Inspection) -> list[Section]:
 def _facts(part: Part, found: Inspection) -> Facts:
     facts = part_facts(part, found.label_names)
     frames = ", ".join(f"{name} {value:g}" for name, value in facts["frames"].items())
-    persons = ", ".join(f"{n:,} clips with {k}" for k, n in facts["persons"].items())
+    persons = ", ".join(f"{n:,} {'clip' if n == 1 else 'clips'} with {k}" for k, n in facts["persons"].items())
     rows = [("data", facts["data_path"]), ("labels", facts["label_path"])]
     rows += [("shape (C, T, V, M)", " × ".join(map(str, facts["shape"])))]
     rows += [("frames", frames), ("persons", persons)]
@@ -78,20 +78,25 @@ def _plots(part: Part, found: Inspection) -> list[Section]:
         ("Clips of each class", plots.bars(names, counts, "clips")),
         ("Lengths", plots.histogram(part.measures.length, facts["frame_histogram"]["edges"], "frames")),
     ]
-    if len(facts["persons"]) > 1:
+    if max(map(int, facts["persons"])) > 1:
         drawn.append(
             ("Persons in a clip", plots.bars(list(facts["persons"]), list(facts["persons"].values()), "clips"))
         )
     if facts["scores"]:
-        scores, bins = np.array(facts["scores"]), len(facts["scores"])
-        names = [f"{i / bins:.2f}" if i % 4 == 0 else "" for i in range(bins)]
-        drawn.append(("Scores of the joints", plots.bars(names, scores / max(scores.sum(), 1), "share")))
+        drawn.append(("Scores of the joints that were seen", _scores(np.array(facts["scores"]))))
     place = pose(part)
     if place is not None and part.missing.max() > LEAST_MISSING:
         drawn.append(
             ("Share of the frames in which a joint is missing", plots.body(part.skeleton, part.missing, place))
         )
     return [Plots("", drawn)]
+
+
+def _scores(counts: np.ndarray) -> str:
+    """A histogram of the scores, (SCORE_BINS,) counts over 0..1, as shares of ten thousand."""
+    edges = np.linspace(0, 1, len(counts) + 1)
+    shares = np.rint(10_000 * counts / max(counts.sum(), 1)).astype(int)
+    return plots.histogram(np.repeat((edges[1:] + edges[:-1]) / 2, shares), edges, "score", "of 10,000 joints")
 
 
 # ---- what is wrong

@@ -174,3 +174,15 @@ def test_any_numbers_are_measured(clip, dimension):
 
 def test_runs_are_first_and_last():
     assert runs(np.array([True, False, True, True])) == [(0, 0), (2, 3)] and runs(np.zeros(3, bool)) == []
+
+
+def test_clips_are_left_as_they_are(flat):
+    data = flat[:, :, :60].copy()
+    data.flags.writeable = False
+    measures = measure(data, np.full(40, 1.5), Setting(Body.of(OPENPOSE, 18), 2))
+    np.testing.assert_array_equal(data, flat[:, :, :60])
+    wide = data.copy()
+    wide[:, 0] *= 1.5  # the same as if the aspect had been in the coordinates
+    np.testing.assert_allclose(
+        measures.sketch, measure(wide, np.ones(40), Setting(Body.of(OPENPOSE, 18), 2)).sketch, atol=1e-5
+    )
