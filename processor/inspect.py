@@ -143,16 +143,22 @@ def there(found: Inspection, report: Mapping[str, Any]) -> list[str]:
         share = float(np.mean(list(part["missing"].values())))
         lines.append(f"  {joints}, {100 * share:.1f} % missing; {part['coordinates']['words']}")
         if part["names"] and part["names"]["clips"]:
-            told = ", ".join(f"{len(counts)} {kind}s" for kind, counts in part["names"]["clips"].items())
+            told = ", ".join(_count(len(counts), kind) for kind, counts in part["names"]["clips"].items())
             lines.append(f"  by the names ({part['names']['scheme']}): {told}")
     if report["shared"] is not None:
-        both = ", ".join(f"{len(keys)} {kind}s" for kind, keys in report["shared"].items())
+        both = ", ".join(_count(len(keys), kind) for kind, keys in report["shared"].items())
         lines.append(f"in both parts: {both or 'none of these'}")
     return lines
 
 
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind}{'s' if number != 1 else ''}"
+
+
 def wrong(finding: Finding) -> str:
     """A problem in one line."""
+    if not finding.places:
+        return f"{finding.level}: {finding.title}: {finding.detail}"
     names = ", ".join(place.name for place in finding.places[:NAMED]) + ", ..." * (len(finding.places) > NAMED)
-    count = f": {len(finding.places):,} ({names})" if finding.places else f": {finding.detail}"
-    return f"{finding.level}: {finding.title}{count}"
+    more = f"; {finding.detail}" if finding.detail else ""
+    return f"{finding.level}: {finding.title}: {len(finding.places):,} ({names}){more}"
