@@ -2,10 +2,11 @@
 
     python main.py inspect -c config/st_gcn/nw-ucla/train.yaml                  # both parts, and whether the config suits them
     python main.py inspect --data_path D_data.npy --label_path D_label.pkl      # one part
+    python main.py inspect -c CONFIG --labels                                   # labels that are probably wrong, too
 
 Writes inspect.html (a page that opens by itself) and inspect.json (everything, to go on with) into --work_dir, by default
 work_dir/inspect/<folder of the data>. The status is 0 whatever is found. feeder/inspection/ has the checks,
-processor/inspection/ the sections of the page; nothing here needs torch.
+processor/inspection/ the sections of the page; nothing here needs torch, but for the networks of --labels.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 from feeder.inspection.facts import as_dict
-from feeder.inspection.findings import Finding
+from feeder.inspection.findings import Finding, worst_first
 from feeder.inspection.fit import steps_of
 from feeder.inspection.inspection import Inspection, Source, inspect
 from feeder.packed import recipe
 from processor import options
+from processor.inspection.labels import check_labels
 from processor.inspection.sections import same_joints, sections
 from processor.page.page import Page
 from processor.training.series import expand_runs
@@ -47,6 +49,8 @@ def run(arg: Namespace, argv: list[str]) -> None:
     names = read_names(arg.label_names) if arg.label_names else None
     with exclusive(work_dir, "inspecting", "another --work_dir"):
         found = inspect(sources, names, arg.num_worker or cores(), progress_bar)
+        if arg.labels or arg.results:
+            found.findings = worst_first([*found.findings, *check_labels(arg, argv, found, work_dir)])
         skeleton = found.parts[0].skeleton if same_joints(found) else None
         page = Page(name_of(sources), "inspect", skeleton, found.parts[0].dimension)
         for section in sections(found):

@@ -347,12 +347,22 @@ def inspect() -> Parser:
     parser.prog = "main.py inspect"
     parser.description = "Look at a data set: what is there, and what is wrong. Both parts of a config, or one part."
     for action in parser._actions:  # any option of recognition is taken, so that any of its configs is
-        if action.dest not in ("help", "traceback", "config", "work_dir", "label_names", "num_worker", "fold"):
+        if action.dest not in (
+            "help",
+            "traceback",
+            "config",
+            "work_dir",
+            "label_names",
+            "num_worker",
+            "fold",
+            "num_epoch",
+        ):
             action.help = argparse.SUPPRESS
     told = {
         "work_dir": "where inspect.html and inspect.json go; default: work_dir/inspect/<folder of the data>",
         "num_worker": "processes that read; default: one a core",
         "fold": "which one of {fold} in the paths; default: the first",
+        "num_epoch": "epochs of the networks of --labels",
     }
     for action in parser._actions:
         action.help = told.get(action.dest, action.help)
@@ -365,5 +375,17 @@ def inspect() -> Parser:
     )
     group.add_argument(
         "--dimension", type=int, choices=[2, 3], help="2: x, y, score; 3: x, y, z; default: as the layout's"
+    )
+    group = parser.add_argument_group("suspicious labels")
+    group.add_argument("--labels", action="store_true", help="look for labels that are probably wrong: trains networks")
+    group.add_argument(
+        "--folds", type=number(int, 2), default=5, metavar="K", help="networks, each trained without its fold"
+    )
+    group.add_argument(
+        "--results",
+        nargs="+",
+        default=[],
+        metavar="PKL",
+        help="test_result.pkl of networks that have not seen these clips: none is trained",
     )
     return parser

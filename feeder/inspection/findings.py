@@ -200,9 +200,10 @@ KINDS = {
     ),
     "label": Kind(
         "warning",
-        "Labels that are probably wrong",
-        "Networks that were not trained on these clips are sure that they show another class.",
-        "Look at them; correct or leave out what is wrong in training data, and leave test labels as published.",
+        "Suspicious labels",
+        "Networks that were not trained on these clips take them for another class. The first are the surest; "
+        "where the networks are not good, many of the later ones are hard clips with the right label.",
+        "Look at them. Correct or leave out what is wrong in training data; leave test labels as published.",
     ),
     "same_people": Kind(
         "note",

@@ -30,14 +30,31 @@ class Told:
 
 def read_names(names: Sequence[str]) -> Told | None:
     """None where no scheme fits."""
+    scheme, found = _matched(names)
+    if scheme is None:
+        return None
+    matches = [match for match in found if match]
+    kinds = [kind for kind in matches[0].groupdict() if kind not in ("action", "repetition")]
+    counts = {kind: _counted(match[kind].lstrip("0") or "0" for match in matches) for kind in kinds}
+    return Told(scheme, counts, [match["action"] if match else None for match in found])
+
+
+def sessions(names: Sequence[str]) -> list[str] | None:
+    """For every clip who was recorded, and from where; None where the names do not tell who."""
+    scheme, found = _matched(names)
+    kinds = [kind for kind in (*WHO, *WHERE) if scheme and f"(?P<{kind}>" in SCHEMES[scheme]]
+    if not set(kinds) & set(WHO):
+        return None
+    return [" ".join(match[kind] for kind in kinds) if match else name for match, name in zip(found, names)]
+
+
+def _matched(names: Sequence[str]) -> tuple[str | None, list[re.Match | None]]:
+    """The scheme that the names follow, or None, and what of it each of them has."""
     for scheme, pattern in SCHEMES.items():
         found = [re.fullmatch(pattern, name) for name in names]
-        matches = [match for match in found if match]
-        if names and len(matches) >= ENOUGH * len(names):
-            kinds = [kind for kind in matches[0].groupdict() if kind not in ("action", "repetition")]
-            counts = {kind: _counted(match[kind].lstrip("0") or "0" for match in matches) for kind in kinds}
-            return Told(scheme, counts, [match["action"] if match else None for match in found])
-    return None
+        if names and sum(match is not None for match in found) >= ENOUGH * len(names):
+            return scheme, found
+    return None, []
 
 
 def _counted(values) -> dict[str, int]:

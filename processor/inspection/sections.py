@@ -14,7 +14,7 @@ from feeder.inspection.inspection import Inspection, Part
 from processor.page import plots
 from processor.page.page import Clip, Clips, Facts, Group, Plots, Section, Table
 
-SHOWN = 12  # moving clips of a problem
+SHOWN, LABELS_SHOWN = 12, 40  # moving clips of a problem; of suspicious labels
 PER_CLASS, MANY_CLASSES, MOST_CLASSES = 3, 60, 400  # thumbnails of a class; with more classes one each
 THUMBNAIL = 30  # frames of a thumbnail where there are many
 MARKS = 20  # places in a clip that are marked
@@ -121,7 +121,8 @@ def _finding(found: Inspection, finding: Finding) -> Section:
     if not finding.places:
         return Facts(kind.title, [("where", finding.detail)], text=text, level=_level(kind.level))
     parts, shown = {part.name: part for part in found.parts}, []
-    for place in finding.places[: SHOWN // 2 if finding.places[0].twin else SHOWN]:
+    most = LABELS_SHOWN if finding.kind == "label" else SHOWN
+    for place in finding.places[: most // 2 if finding.places[0].twin else most]:
         shown.append(_clip(parts[place.part], place, found, _level(kind.level)))
         if place.twin:
             part, i, name = place.twin
