@@ -1,7 +1,7 @@
 """Out-of-sample probabilities: each training clip is judged by a network that was trained on the others, k folds in turn.
 
-Where the names of the clips tell who was recorded, a fold holds whole persons: a person whose clips are all labelled wrongly
-is then not known to the network that judges them.
+Where the names of the clips tell who was recorded, and from where, a fold holds whole sessions: labels are mostly swapped for
+a session at once, and then the network that judges it has not learnt them so.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def fold_options(arg: Namespace, k: int) -> Namespace:
 
 
 def fold_numbers(labels: np.ndarray, groups: Sequence[str] | None, folds: int, seed: int) -> np.ndarray:
-    """(N,) the fold of each sample, 0 to folds - 1, of about the same size; groups stay together, else classes are shared out.
+    """(N,) the fold of each sample, 0 to folds - 1; groups stay together and are dealt in the order of their names, without
+    groups the samples of each class are dealt.
 
     Raises:
         UsageError: fewer than two folds, or more than there are groups or samples.
@@ -108,10 +109,5 @@ def fold_numbers(labels: np.ndarray, groups: Sequence[str] | None, folds: int, s
         number = np.empty(len(labels), int)
         number[order] = np.arange(len(labels)) % folds
         return number
-    names, member = np.unique(np.asarray(groups), return_inverse=True)
-    sizes, filled = np.bincount(member), np.zeros(folds)
-    fold_of = np.empty(len(names), int)
-    for group in sorted(range(len(names)), key=lambda group: -sizes[group]):  # the largest first, to the emptiest fold
-        fold_of[group] = filled.argmin()
-        filled[fold_of[group]] += sizes[group]
-    return fold_of[member]
+    _, member = np.unique(np.asarray(groups), return_inverse=True)
+    return member % folds  # neighbours by name, as one person seen from two places, are in different folds
