@@ -28,6 +28,7 @@ data/synthetic/val_data.npy: | .venv/installed
 quickstart: .venv/installed data/synthetic/val_data.npy
 	$(RUN) main.py recognition -c config/quickstart/train.yaml
 	$(RUN) main.py recognition -c config/quickstart/train.yaml --phase test
+	@echo "Look at it in a browser: work_dir/quickstart/report.html"
 
 demo: .venv/installed
 	$(RUN) main.py demo

@@ -54,7 +54,9 @@ class Manifest:
             "git": git_state(),
             "versions": versions(),
             "machine": {
-                "system": platform.platform(),
+                "system": " ".join(
+                    part for part in (platform.system(), platform.machine(), *platform.libc_ver()) if part
+                ),
                 "processor": processor(),
                 "cores": cores(),
                 "device": device,
