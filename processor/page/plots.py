@@ -198,8 +198,10 @@ def body(skeleton: Skeleton, values: np.ndarray, pose: np.ndarray) -> str:
         for joint in np.flatnonzero(values >= LEAST):
             look = {"alpha": 0.35 + 0.6 * values[joint], "linewidths": 0, "zorder": 3}
             axes.scatter(*pose[joint, :2, None], 30 + 420 * values[joint], color=WARN, **look)
+        told, near = [], 0.05 * np.ptp(pose[:, :2], axis=0).max()  # a figure that would lie on another is left out
         for joint in np.argsort(-values, kind="stable")[:6]:
-            if values[joint] >= LEAST:
+            if values[joint] >= LEAST and all(np.linalg.norm(pose[joint, :2] - pose[j, :2]) > near for j in told):
+                told.append(joint)
                 text = f"{values[joint]:.1%}" if values[joint] < 0.1 else f"{values[joint]:.0%}"
                 side = -1 if pose[joint, 0] < np.median(pose[:, 0]) else 1
                 look = {"textcoords": "offset points", "ha": "left" if side > 0 else "right", "va": "center"}

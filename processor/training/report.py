@@ -89,7 +89,9 @@ def report(
     )
     shown = ClipsOf(experiment, scores) if scores is not None else None
     skeleton, dimension = (shown.skeleton, shown.dimension) if shown else (None, 2)
-    page = Page(title, "report", skeleton, dimension, f"{experiment.arg.model}, {manifest['began'][:16]}")
+    page = Page(
+        title, "report", skeleton, dimension, f"{experiment.arg.model}, {manifest['began'][:16].replace('T', ' ')}"
+    )
     if scores is not None:
         answers = Answers(scores, labels, experiment.label_names)
         page.add(key_figures(answers, results))
@@ -155,7 +157,7 @@ class ClipsOf:
         names, true, probability = self.experiment.label_names, int(self.feeder.label[i]), self.probability[i]
         best = np.argsort(-probability, kind="stable")[:5]
         answer = int(best[0])
-        sure = f"{100 * probability[answer]:.0f} %"
+        sure = f"{100 * probability[answer]:.0f}\u00a0%"  # not torn apart
         is_right = answer == true
         return Clip(
             self.name(i),
