@@ -1,166 +1,210 @@
-"""The clips of the starter model: Penn Action's fifteen sports, and motion that is none of them, the class "other".
+"""The clips of the starter model: fifteen sports, everyday actions, and motion that is none of them, the class "other".
 
-A network that has only ever seen sports calls everything a sport. What it is shown as "other", all of it by the same 13
-joints and made noisy in the same way by the feeder:
+    the sports          Penn Action, annotated videos
+    everyday actions    NW-UCLA, UTD-MHAD and SBU: 3-D recordings, each seen by several random cameras (camera.py)
+    other               people of SBU who hug, shake hands or are only pushed; synthetic standing and bowing; poses that
+                        hardly move, mixtures and slow passages between poses of all clips (other_motion.py)
 
-    everyday motion     NW-UCLA and SBU, 3-D recordings seen by a random camera (not "throw", which is like a pitch)
-    synthetic motion    of feeder/synthetic.py, without the actions that Penn Action has
-    nothing happens     a Penn Action clip that stops at one frame, hardly moving
-    nothing fits        the arms of one action on the legs of another
+ACTIONS says which action of which recording has which name: actions that look the same by 13 joints have one name, and no
+name has a side, because every clip is also seen in a mirror (the feeder's flip: a mirrored body before a mirrored camera
+is the mirrored picture). Everything is seen by the same 13 joints. A clip is a function of the seed and its own name.
 
-A clip is a function of the seed and its own name.
+Parts: Penn Action and UTD-MHAD as published; NW-UCLA's subjects 9 and 10 and SBU's fifth fold are "val". With holdout
+none of these test clips is touched: "val" is Penn Action's held-out fifth, UTD-MHAD's subject 7, NW-UCLA's subjects 7 and
+8, and SBU's first fold. 95 of NW-UCLA's view 3 (all of "pick up with two hands" and "drop") are copies of view 2 and
+left out; parts never share a subject of it.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from feeder.readers import nw_ucla, penn_action, sbu
+from feeder.readers import nw_ucla, penn_action, sbu, utd_mhad
+from feeder.readers.clip import Clip
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton, remap
 from feeder.synthetic import clips as synthetic
-from feeder.synthetic.camera import FRAME_SIZE, project
+from feeder.synthetic.camera import FRAME_SIZE, look
+from feeder.synthetic.other_motion import generator, joints_of, mix, morph, sequence, stand_still
 
 LAYOUT = "penn-action"
-OTHER = len(penn_action.ACTIONS)
-LABEL_NAMES = [*(name.replace("_", " ") for name in penn_action.ACTIONS), "other"]
-NOT_OTHER = {"throw"}  # of NW-UCLA
+SPORTS = [name.replace("_", " ") for name in penn_action.ACTIONS]
+ACTIONS = {  # name of the class: names of the actions in NW-UCLA, UTD-MHAD, SBU
+    "baseball swing": ("baseball swing from right",),
+    "bowl": ("bowling",),
+    "squat": ("squat",),
+    "tennis forehand": ("tennis forehand swing",),
+    "tennis serve": ("tennis serve",),
+    "pick up with one hand": ("pick up with one hand",),
+    "pick up with two hands": ("pick up with two hands",),
+    "drop": ("drop trash",),
+    "walk": ("walk around", "walking in place", "approaching", "departing"),
+    "sit down": ("sit down", "stand to sit"),
+    "stand up": ("stand up", "sit to stand"),
+    "put on": ("donning",),
+    "take off": ("doffing",),
+    "throw": ("throw", "right arm throw"),
+    "carry": ("carry",),
+    "kick": ("kicking",),
+    "push": ("pushing", "two hand push"),
+    "punch": ("punching",),
+    "swipe inwards": ("right arm swipe to the left",),
+    "swipe outwards": ("right arm swipe to the right",),
+    "wave": ("right hand wave",),
+    "clap": ("two hand front clap",),
+    "cross arms": ("cross arms in the chest",),
+    "basketball shot": ("basketball shoot",),
+    "draw a cross": ("right hand draw x",),
+    "draw a circle": ("right hand draw circle clockwise", "right hand draw circle counter-clockwise"),
+    "draw a triangle": ("draw triangle",),
+    "boxing": ("front boxing",),
+    "arm curl": ("arm curl",),
+    "knock on a door": ("right hand knock on door",),
+    "catch": ("right hand catch",),
+    "pick up and throw": ("right hand pick up and throw",),
+    "jog": ("jogging in place",),
+    "lunge": ("forward lunge",),
+}
+EVERYDAY = [name for name in ACTIONS if name not in SPORTS]
+LABEL_NAMES = [*SPORTS, *EVERYDAY, "other"]
+OTHER = len(LABEL_NAMES) - 1
+NAME_OF = {action: name for name, actions in ACTIONS.items() for action in actions}
 ENDS = {"left_hand": "left_wrist", "right_hand": "right_wrist", "left_foot": "left_ankle", "right_foot": "right_ankle"}
-SYNTHETIC = ("standing", "walking", "waving", "clapping", "punching", "kicking", "bowing", "sitting down")
-SHARE = {"everyday": 0.3, "synthetic": 0.1, "still": 0.08, "mixed": 0.08}  # of the number of sports
-LEGS = slice(7, 13)  # hips, knees and ankles in the layout
+SYNTHETIC = {"standing": "other", "bowing": "other", "walking": "walk", "waving": "wave", "clapping": "clap"}
+SYNTHETIC_CLIPS = 25  # of each, in training; a quarter of that in tests
+SHARE = {"still": 0.06, "mixed": 0.06, "morph": 0.05}  # of the number of clips of actions
+VIEWS = {"ucla": 1, "utd": 4, "sbu": 2}  # cameras for every recording, in training
+ALONE = {"kick", "push", "punch", "walk"}  # of SBU: what the motion of one person says
+LEGS_MATTER = {"kick", "lunge", "jog", "squat"}  # not seen without legs
+FPS = {"ucla": 30.0, "utd": utd_mhad.FPS, "sbu": sbu.FPS}
+HELD_OUT, TESTED = {7, 8}, {9, 10}  # subjects of NW-UCLA
+COPIES = {2, 3}  # actions of NW-UCLA whose view 3 is a copy of view 2
 
 
 def clips(
-    part: str, penn: str, ucla: str, interaction: str, holdout: bool = False, seed: int = 0
+    part: str, penn: str, ucla: str, utd: str, interaction: str, holdout: bool = False, seed: int = 0, leave_out=()
 ) -> list[SkeletonSequence]:
-    """The clips of "train" or "val"; with holdout the test clips of Penn Action are not touched.
+    """The clips of "train" or "val"; with holdout no test clip is touched.
 
     Args:
-        penn, ucla, interaction: the folders of Penn Action, NW-UCLA and SBU.
+        penn, ucla, utd, interaction: the folders of Penn Action, NW-UCLA, UTD-MHAD and SBU.
+        leave_out: names of classes that are not trained on; in "val" their clips are "other".
     """
-    sports = [read_sport(clip) for clip in penn_action.list_clips(penn, part, holdout).clips]
-    everyday = list(everyday_motion(part, ucla, interaction, seed))
-    count = {kind: round(share * len(sports)) for kind, share in SHARE.items()}
-    chosen = generator(seed, part).permutation(len(everyday))[: count["everyday"]]
-    others = [everyday[i] for i in chosen]
-    others += list(synthetic_motion(part, count["synthetic"], seed))
-    for kind, make in (("still", stand_still), ("mixed", mix)):
-        others += [make(sports, f"{kind}_{part}_{i:04d}", seed) for i in range(count[kind])]
-    return sports + others
+    known = [read_sport(clip) for clip in penn_action.list_clips(penn, part, holdout).clips]
+    known += everyday_motion(part, ucla, utd, interaction, holdout, seed)
+    known += synthetic_motion(part, seed)
+    absent = {LABEL_NAMES.index(name) for name in leave_out}
+    if part == "train":
+        known = [clip for clip in known if clip.label not in absent]
+    known = [replace(clip, label=OTHER) if clip.label in absent else clip for clip in known]
+    sources = [clip for clip in known if clip.label != OTHER]
+    made = []
+    for kind, make in (("still", stand_still), ("mixed", mix), ("morph", morph)):
+        count = round(SHARE[kind] * len(sources))
+        made += [make(sources, f"{kind}_{part}_{i:04d}", seed, OTHER) for i in range(count)]
+    return known + made
 
 
-def generator(*name: object) -> np.random.Generator:
-    """Random numbers of a name's own."""
-    return np.random.default_rng(list(hashlib.sha256(repr(name).encode()).digest()))
+def read_sport(clip: Clip) -> SkeletonSequence:
+    return replace(penn_action.read(clip.path), name=f"penn_{clip.name}")
 
 
-def read_sport(clip) -> SkeletonSequence:
-    sequence = penn_action.read(clip.path)
-    return replace(sequence, name=f"penn_{clip.name}")
+# ---- 3-D recordings
 
 
-# ---- everyday motion
+def everyday_motion(
+    part: str, ucla: str, utd: str, interaction: str, holdout: bool, seed: int
+) -> Iterator[SkeletonSequence]:
+    for clip in ucla_clips(ucla, part, holdout):
+        yield from views(nw_ucla.read(clip.path), "ucla", nw_ucla.label_names()[clip.label], clip.name, part, seed)
+    for clip in utd_mhad.list_clips(utd, part, holdout).clips:
+        yield from views(utd_mhad.read(clip.path), "utd", utd_mhad.ACTIONS[clip.label], clip.name, part, seed)
+    for clip in sbu.list_clips(interaction, part, 5, holdout).clips:
+        yield from views(sbu.read(clip.path), "sbu", sbu.ACTIONS[clip.label], clip.name, part, seed)
 
 
-def everyday_motion(part: str, ucla: str, interaction: str, seed: int) -> Iterator[SkeletonSequence]:
-    """NW-UCLA's subjects 9 and 10, and SBU's fifth fold, are "val"."""
-    actions = list(nw_ucla.ACTIONS.values())
-    for clip in nw_ucla.list_clips(ucla, part, holdout=True).clips:
-        if actions[clip.label] not in NOT_OTHER:
-            yield from seen_by_a_camera(nw_ucla.read(clip.path), f"ucla_{clip.name}", seed)
-    for clip in sbu.list_clips(interaction, part, fold=5).clips:
-        yield from seen_by_a_camera(sbu.read(clip.path), f"sbu_{clip.name}", seed)
-
-
-def seen_by_a_camera(sequence: SkeletonSequence, name: str, seed: int) -> Iterator[SkeletonSequence]:
-    """Each person of a 3-D clip as a 2-D clip of the 13 joints."""
-    source, target = load_skeleton(sequence.layout), load_skeleton(LAYOUT)
-    if sequence.layout == "sbu":  # its hands and feet are where others have wrists and ankles
-        source = replace(source, joints=tuple(ENDS.get(joint, joint) for joint in source.joints))
-    for person, joints in enumerate(sequence.keypoints):  # (T, V, 3) metres, y up
-        there = joints.any((1, 2))
-        if there.sum() < 8:
+def ucla_clips(folder: str | Path, part: str, holdout: bool) -> Iterator[Clip]:
+    """All views of the subjects of a part, with the labels of what they show, without copies."""
+    for clip in nw_ucla.list_clips(folder, "train", views=((1, 2, 3), ()), fix_labels=True).clips:
+        action, subject, _, view = map(int, nw_ucla.NAME.fullmatch(clip.path.name).groups())
+        if (view == 3 and action in COPIES) or (holdout and subject in TESTED):
             continue
-        joints = joints[there]
-        ground = [joints[..., 0].mean(), np.percentile(joints[..., 1], 1), joints[..., 2].mean()]
-        rng = generator(seed, name, person)
-        pixels, _ = project(joints.astype(np.float64) - ground, rng)
-        keypoints = pixels / FRAME_SIZE - 0.5
-        joints = remap(np.concatenate([keypoints, np.ones_like(keypoints[..., :1])], -1), source, target)
-        yield other(f"{name}_{person}", joints, FRAME_SIZE)
+        if (subject in (HELD_OUT if holdout else TESTED)) == (part == "val"):
+            yield clip
 
 
-def synthetic_motion(part: str, count: int, seed: int) -> Iterator[SkeletonSequence]:
+def views(
+    recording: SkeletonSequence, source: str, action: str, name: str, part: str, seed: int
+) -> Iterator[SkeletonSequence]:
+    """The persons of a recording as 2-D clips of 13 joints, one for each camera; val: one camera.
+
+    Of two persons who interact, the one who moves more acts; the other one is "other".
+    """
+    persons = [upright(joints, FPS[source]) for joints in recording.keypoints]
+    persons = [joints for joints in persons if len(joints) >= 8]
+    persons.sort(key=lambda joints: -travelled(joints))
+    for person, joints in enumerate(persons):
+        named = NAME_OF.get(action, "other")
+        if source == "sbu" and (person > 0 or named not in ALONE):
+            named = "other"
+        for view in range(VIEWS[source] if part == "train" and named != "other" else 1):
+            at = f"{source}_{name}_{person}_{view}"
+            seen = seen_by_a_camera(
+                joints, recording.layout, generator(seed, at), 180 if source == "sbu" else 80, named
+            )
+            yield sequence(at, seen, FRAME_SIZE, LABEL_NAMES.index(named))
+
+
+def upright(joints: np.ndarray, fps: float) -> np.ndarray:
+    """The frames of Kinect's (T, V, 3) in which the person is there, at 30 a second, facing Z as synthetic bodies do."""
+    joints = joints[joints.any((1, 2))].astype(np.float64) * [-1, 1, -1]  # Kinect's z points away from the camera
+    if fps < 30 and len(joints) > 1:
+        at = np.arange(0, len(joints) - 1 + 1e-9, fps / 30)
+        before = np.minimum(at.astype(int), len(joints) - 2)
+        joints = joints[before] + (at - before)[:, None, None] * (joints[before + 1] - joints[before])
+    return joints
+
+
+def travelled(joints: np.ndarray) -> float:
+    """Metres that the joints (T, V, 3) move in all, by way of frames a fifth of a second apart: noise counts less."""
+    return float(np.linalg.norm(np.diff(joints[::6], axis=0), axis=-1).sum())
+
+
+def seen_by_a_camera(
+    joints: np.ndarray, layout: str, rng: np.random.Generator, yaw: float = 80, named: str = ""
+) -> np.ndarray:
+    """(T, V, 3) metres -> (T', 13, 3) x, y, score.
+
+    Short recordings begin and end with the action, windows of a video do not: half of them get a pause before or after.
+    """
+    source, target = load_skeleton(layout), load_skeleton(LAYOUT)
+    if layout == "sbu":  # its hands and feet are where others have wrists and ankles
+        source = replace(source, joints=tuple(ENDS.get(joint, joint) for joint in source.joints))
+    if len(joints) < 90 and rng.random() < 0.5:
+        before, after = rng.multinomial(rng.integers(8, 40), rng.dirichlet([1, 1]))[:2]
+        frames = np.concatenate([np.zeros(before, int), np.arange(len(joints)), np.full(after, len(joints) - 1)])
+        joints = joints[frames] + np.cumsum(rng.normal(0, 0.0015, (len(frames), 1, 3)), 0)
+    places, seen = look(joints, rng, yaw, 0.0 if named in LEGS_MATTER else 0.3)
+    return remap(np.concatenate([places, seen[..., None]], -1), source, target)
+
+
+def synthetic_motion(part: str, seed: int) -> Iterator[SkeletonSequence]:
     source, target = load_skeleton("openpose"), load_skeleton(LAYOUT)
-    actions = [synthetic.LABEL_NAMES.index(name) for name in SYNTHETIC]
     subjects = synthetic.SUBJECTS[part]
-    for i in range(count):
-        repetition, subject = divmod(i // len(actions), len(subjects))
-        clip = synthetic.make_clip(seed, subjects[subject], actions[i % len(actions)], repetition)
-        joints = remap(np.concatenate([clip.keypoints[0], clip.scores[0][..., None]], -1), source, target)
-        yield other(f"synthetic_{clip.name}", joints, clip.frame_size)
+    count = SYNTHETIC_CLIPS if part == "train" else SYNTHETIC_CLIPS // 4
+    for action, named in SYNTHETIC.items():
+        for i in range(count):
+            repetition, subject = divmod(i, len(subjects))
+            clip = synthetic.make_clip(seed, subjects[subject], synthetic.LABEL_NAMES.index(action), repetition)
+            joints = remap(joints_of(clip), source, target)
+            yield sequence(f"synthetic_{clip.name}", joints, clip.frame_size, LABEL_NAMES.index(named))
 
 
-# ---- out of the sports themselves
-
-
-def stand_still(sports: list[SkeletonSequence], name: str, seed: int) -> SkeletonSequence:
-    """One pose for a while, swaying a little."""
-    rng = generator(seed, name)
-    sport = sports[rng.integers(len(sports))]
-    joints = joints_of(sport)
-    pose = joints[rng.integers(len(joints))]
-    T = rng.integers(30, 120)
-    sway = np.cumsum(rng.normal(0, 0.002, (T, 1, 2)) + rng.normal(0, 0.0005, (T, len(pose), 2)), 0)
-    still = np.repeat(pose[None], T, 0)
-    still[..., :2] += sway * (still[..., 2:] > 0)
-    return other(name, still, sport.frame_size)
-
-
-def mix(sports: list[SkeletonSequence], name: str, seed: int) -> SkeletonSequence:
-    """The upper body of one action on the legs of another one."""
-    rng = generator(seed, name)
-    upper = sports[rng.integers(len(sports))]
-    others = [sport for sport in sports if sport.label != upper.label]
-    lower = others[rng.integers(len(others))]
-    a, b = joints_of(upper), joints_of(lower)
-    T = min(len(a), len(b))
-    frames = np.linspace(0, len(b) - 1, T).round().astype(int)
-    a, b = np.resize(a, (T, *a.shape[1:])) if len(a) < T else a[:T].copy(), b[frames]
-    unit = np.array(upper.frame_size) / upper.frame_size[1], np.array(lower.frame_size) / lower.frame_size[1]
-    size = [body_size(joints[..., :2] * each, joints[..., 2] > 0) for joints, each in zip((a, b), unit)]
-    legs = (b[:, LEGS, :2] - hips(b)) * unit[1] / size[1] * size[0] / unit[0] + hips(a)
-    a[:, LEGS, :2] = legs
-    a[:, LEGS, 2] = b[:, LEGS, 2]
-    a *= a[..., 2:] > 0
-    return other(name, a, upper.frame_size)
-
-
-def hips(joints: np.ndarray) -> np.ndarray:
-    """The middle of the hips (T, 1, 2), of those that are there."""
-    pair = joints[:, 7:9]
-    return (pair[..., :2] * (pair[..., 2:] > 0)).sum(1, keepdims=True) / np.maximum(
-        (pair[..., 2:] > 0).sum(1, keepdims=True), 1
-    )
-
-
-def body_size(places: np.ndarray, seen: np.ndarray) -> float:
-    """Root mean square distance of the joints (T, V, 2) from their mean in each frame."""
-    count = np.maximum(seen.sum(1), 1)[:, None, None]
-    offset = (places - (places * seen[..., None]).sum(1, keepdims=True) / count) * seen[..., None]
-    return float(np.sqrt((offset**2).sum() / max(seen.sum(), 1))) or 1.0
-
-
-def joints_of(sequence: SkeletonSequence) -> np.ndarray:
-    """(T, V, 3) x, y, score of person 1."""
-    return np.concatenate([sequence.keypoints[0], sequence.scores[0][..., None]], -1)
-
-
-def other(name: str, joints: np.ndarray, frame_size: tuple[int, int]) -> SkeletonSequence:
-    joints = joints.astype(np.float32)
-    return SkeletonSequence(name, OTHER, joints[None, ..., :2], joints[None, ..., 2], frame_size, LAYOUT, None)
+def count_classes(sequences: Iterable[SkeletonSequence]) -> dict[str, int]:
+    """Number of clips of each class."""
+    count = np.bincount([clip.label for clip in sequences], minlength=len(LABEL_NAMES))
+    return dict(zip(LABEL_NAMES, count.tolist()))
