@@ -31,8 +31,10 @@ from processor.recognizer import Recognizer
 from processor.video import live, offline
 from processor.video.settings import Settings
 from torchlight import metrics
-from torchlight.errors import DataError, UsageError, for_terminal
+from torchlight.bulk import Tally
+from torchlight.errors import UsageError
 from torchlight.lock import exclusive
+from torchlight.shard import Shard
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
@@ -64,12 +66,14 @@ def run_stream(arg: Namespace, settings: Settings, recognizer: Recognizer, make:
         raise UsageError("--keypoints are those of a file; the joints of a camera are found while it runs")
     if arg.openpose and arg.pose != "openpose":
         raise UsageError("--openpose is a program for files; for a camera add --pose openpose, its Python module")
+    if arg.shard or arg.skip_done:
+        raise UsageError("--shard and --skip_done are for files, not for a camera or a stream")
     estimate = make(settings.pose, settings.openpose, settings.openpose_model, live.LONG_SIDE)
     yield live.process_stream(settings, recognizer, arg.video, estimate)
 
 
 def run_files(arg: Namespace, settings: Settings, recognizer: Recognizer, make: MakeEstimator):
-    """One video or several; yields their results. A video that cannot be read does not stop the others."""
+    """One video or several; yields their results. Of several, one that fails does not stop the others."""
     keypoints = load_keypoints(arg)
     if arg.video is None and keypoints is not None:
         paths = [Path(arg.keypoints).resolve()]
@@ -77,22 +81,30 @@ def run_files(arg: Namespace, settings: Settings, recognizer: Recognizer, make: 
         paths = list_videos(SAMPLE if arg.video is None else arg.video)
     if keypoints is not None and len(paths) > 1:
         raise UsageError(f"--keypoints are of one video, {arg.video} has {len(paths)}")
-    failed = 0
+    shard, several = Shard.of(arg.shard), len(paths) > 1 or arg.shard or arg.skip_done
+    tally = Tally("videos", settings.output_dir, shard)
+    if several and keypoints is None and not settings.openpose:
+        make(settings.pose)  # what is missing for the poses is said once, not for each video
     for path, output in zip(paths, output_names(paths, arg)):
+        if not shard.has(path.name):
+            continue
         try:
+            if arg.skip_done and is_done(path, output):
+                tally.skipped += 1
+                continue
             video = BlankVideo(keypoints, path) if arg.video is None and keypoints is not None else Video(path)
             estimate = estimator_of(settings, video, keypoints, make)
             with exclusive(output.parent, output.name, "another --output_dir"):
                 result = offline.process_video(settings, recognizer, video, estimate, output)
-        except (DataError, OSError) as error:
-            if len(paths) == 1:
+        except Exception as error:  # of any kind: it would stop every later run of the same videos, too
+            if not several or isinstance(error, BrokenPipeError):
                 raise
-            print(for_terminal(f"error: {error}"), file=sys.stderr)
-            failed += 1
+            tally.fail(path, error)
         else:
+            tally.done += 1
             yield result
-    if failed:
-        raise DataError(f"{failed} of {len(paths)} videos could not be read; the others are done")
+    if several:
+        tally.finish()
 
 
 # ---- the network, the keypoints, the names of the results
@@ -162,3 +174,11 @@ def output_names(paths: list[Path], arg: Namespace) -> list[Path]:
             if (written := output.with_name(output.name + ending).resolve()) in sources:
                 raise UsageError(f"the result would be written over {written}; give another --output_dir")
     return outputs
+
+
+def is_done(path: Path, output: Path) -> bool:
+    """Whether the result of a video is there, whole, and newer than the video; its page is written last."""
+    page = output.with_name(f"{output.name}.html")
+    if not all(output.with_name(output.name + ending).is_file() for ending in ENDINGS):
+        return False
+    return page.stat().st_mtime_ns > path.stat().st_mtime_ns

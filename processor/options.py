@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from torchlight.arguments import DictAction, Parser, number, str2bool
+from torchlight.shard import shard
 
 ROOT = Path(__file__).resolve().parent.parent
 STARTER = str(ROOT / "resource" / "models" / "starter.pt")
@@ -257,6 +258,8 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument(
         "--height", type=number(int, 64, 4320), default=1080, metavar="PX", help="of the video that is written"
     )
+    group.add_argument("--shard", type=shard, metavar="K/N", help="of a folder the K-th of N parts, for a job array")
+    group.add_argument("--skip_done", action="store_true", help="skip videos whose whole result is there and is newer")
     group.add_argument("--show", action="store_true", help="a window with the picture too, as live; q ends it")
     group.add_argument(
         "--json", action="store_true", help="the result as JSON on stdout, a line a video; the rest on stderr"

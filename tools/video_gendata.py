@@ -9,6 +9,9 @@ Writes {train,val}_data.npy, _label.pkl, _frame_size.npy and label_names.txt. Wh
 and videos/val/<label> those are the parts; otherwise val is the last fifth of every class, by name. The persons that were
 found in each video are kept in <out_folder>/pose: a run that was killed goes on where it stopped, and more videos, or
 another --layout, cost only what is new.
+
+With thousands of videos, the N jobs of a cluster's job array find the persons, --shard 1/N to N/N, at once and in any order;
+the same command without --shard packs them.
 """
 
 from __future__ import annotations
@@ -26,11 +29,14 @@ from tqdm import tqdm
 from feeder.gendata import pack_parts, read_all, show_left_out
 from feeder.packed_writer import packing, write_label_names
 from feeder.readers import video
+from feeder.readers.clip import Clip
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
 from tools.command import run
+from torchlight.bulk import Tally
 from torchlight.errors import DataError, short
 from torchlight.machine import cores
+from torchlight.shard import Shard
 
 
 def main() -> None:
@@ -46,7 +52,11 @@ def main() -> None:
     parser.add_argument(
         "--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="the joints that OpenPose finds"
     )
+    parser.add_argument(
+        "--shard", metavar="K/N", help="only find the persons in the K-th of N parts of the videos, and pack nothing"
+    )
     arg = parser.parse_args()
+    shard = Shard.of(arg.shard)
     if arg.num_person < 1 or (arg.num_frame is not None and arg.num_frame < 1):
         raise DataError("--num_frame and --num_person must be 1 or more")
     load_skeleton(arg.layout)  # is it known?
@@ -55,16 +65,14 @@ def main() -> None:
     if len(names) < 2:
         raise DataError(f"{root}: all is {short(names[0])}; a network needs two labels to choose from")
     parts = [(out_folder, part, video.list_clips(root, part, arg.holdout, only)) for part in ("train", "val")]
+    poses = {"root": root, "kept": out_folder / "pose", "openpose": arg.openpose, "openpose_model": arg.openpose_model}
+    if arg.shard:
+        clips = [clip for _, _, listing in parts for clip in listing.clips]
+        mine = [clip for clip in clips if shard.has(clip.path.relative_to(root).as_posix())]
+        keep_poses(mine, poses, Tally("videos", out_folder, shard), arg)
+        return
     show_left_out(parts[0][2])
-    read = partial(
-        video.read,
-        root=root,
-        kept=out_folder / "pose",
-        layout=arg.layout,
-        num_person=arg.num_person,
-        openpose=arg.openpose,
-        openpose_model=arg.openpose_model,
-    )
+    read = partial(video.read, layout=arg.layout, num_person=arg.num_person, **poses)
     with packing(out_folder):
         longest = estimate_poses(parts, read, arg)
         pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
@@ -72,12 +80,31 @@ def main() -> None:
     print(f"labels: {', '.join(names)}")
 
 
-def estimate_poses(parts: list, read: partial, arg: argparse.Namespace) -> int:
-    """Estimate and keep the poses of every video; frames of the longest clip."""
+def keep_poses(clips: list[Clip], poses: dict, tally: Tally, arg: argparse.Namespace) -> None:
+    """Estimate and keep the poses of these videos, but for those that are kept already. DataError if one cannot be."""
+    fetch_pose_model(arg)
+    new = [clip for clip in clips if not video.is_kept(clip.path, **poses)]
+    tally.skipped = len(clips) - len(new)
+    with closing(read_all(new, partial(video.find_poses, **poses), arg.num_worker, slow=True)) as results:
+        for clip, result in zip(new, tqdm(results, "pose", len(new), unit="video", disable=None)):
+            if isinstance(result, str):
+                tally.fail(clip.path, result)
+            else:
+                tally.done += 1
+    tally.finish()
+
+
+def fetch_pose_model(arg: argparse.Namespace) -> None:
+    """By one process, not by each."""
     if not arg.openpose:
         from feeder.pose.fetch import fetch_model
 
-        fetch_model("movenet")  # by one process, not by each
+        fetch_model("movenet")
+
+
+def estimate_poses(parts: list, read: partial, arg: argparse.Namespace) -> int:
+    """Estimate and keep the poses of every video; frames of the longest clip."""
+    fetch_pose_model(arg)
     clips = [clip for _, _, listing in parts for clip in listing.clips]
     with closing(read_all(clips, read, arg.num_worker, slow=True)) as results:
         seen = tqdm(results, "pose", len(clips), unit="video", disable=None)

@@ -26,10 +26,12 @@ from feeder.skeleton import load_skeleton, remap
 from feeder.tracking.tracker import Tracker
 from feeder.video.decode import SUFFIXES, Video
 from feeder.windows import GAP, LEAST, Resampler
-from torchlight.errors import DataError
+from torchlight.errors import DataError, UsageError
 from torchlight.files import atomic_write
+from torchlight.lock import exclusive
 
 FPS = 30.0  # of the clips, whatever the videos have
+PATIENCE = 3600  # seconds to wait for another process that is at the same video
 
 
 @dataclass
@@ -68,14 +70,7 @@ def read(
         layout: the joints to make of those that were found, a name or a YAML file.
         openpose: the folder in which OpenPose was built, to be used in MoveNet's place.
     """
-    who = f"openpose {openpose_model}" if openpose else "movenet"
-    file = path.stat()
-    job = f"{who}, {file.st_size} bytes of {file.st_mtime_ns}"
-    store = kept / path.relative_to(root).with_name(f"{path.name}.npz")
-    poses = _load(store, job)
-    if poses is None:
-        poses = run_openpose_on(path, openpose, openpose_model) if openpose else estimate_poses(path)
-        _save(store, job, poses)
+    poses = find_poses(path, root, kept, openpose, openpose_model)
     persons = track_persons(poses, layout)
     if not persons:
         raise DataError(f"{path}: no person is seen in it in {LEAST} frames or more")
@@ -120,6 +115,33 @@ def is_video(path: Path) -> bool:
 # ---- pose estimation, once
 
 
+def find_poses(
+    path: Path, root: Path, kept: Path, openpose: str | None = None, openpose_model: str = "COCO"
+) -> VideoPoses:
+    """The poses of a video, see read: those that are kept, or else estimated now, and kept.
+
+    Processes that come to the same video wait for the first one, and take its poses.
+    """
+    store, job = _store(path, root, kept), _job(path, openpose, openpose_model)
+    poses = _load(store, job)
+    if poses is not None:
+        return poses
+    try:
+        with exclusive(store.parent, store.name, "another --out_folder", PATIENCE):
+            poses = _load(store, job)
+            if poses is None:
+                poses = run_openpose_on(path, openpose, openpose_model) if openpose else estimate_poses(path)
+                _save(store, job, poses)
+    except UsageError as error:  # the other one takes too long
+        raise DataError(str(error)) from None
+    return poses
+
+
+def is_kept(path: Path, root: Path, kept: Path, openpose: str | None = None, openpose_model: str = "COCO") -> bool:
+    """Whether the poses of a video, as it is now, are kept."""
+    return _kept_job(_store(path, root, kept)) == _job(path, openpose, openpose_model)
+
+
 def estimate_poses(path: Path) -> VideoPoses:
     """By MoveNet."""
     video, estimate = Video(path), estimator()
@@ -155,6 +177,24 @@ def _video_poses(seconds: Iterable[float], persons: list[np.ndarray], video: Vid
     no_person = np.zeros((0, load_skeleton(layout).num_joint, 3))
     points = np.concatenate([no_person, *persons]).astype(np.float32)
     return VideoPoses(np.asarray(seconds), count, points, (video.width, video.height), video.fps, layout)
+
+
+def _store(path: Path, root: Path, kept: Path) -> Path:
+    return kept / path.relative_to(root).with_name(f"{path.name}.npz")
+
+
+def _job(path: Path, openpose: str | None, openpose_model: str) -> str:
+    """Who looks at which state of a video."""
+    who, file = f"openpose {openpose_model}" if openpose else "movenet", path.stat()
+    return f"{who}, {file.st_size} bytes of {file.st_mtime_ns}"
+
+
+def _kept_job(store: Path) -> str | None:
+    try:
+        with np.load(store) as kept:
+            return str(kept["job"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _save(store: Path, job: str, poses: VideoPoses) -> None:

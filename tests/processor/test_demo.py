@@ -286,7 +286,7 @@ def test_a_folder_with_a_bad_video_is_done_but_for_it(watch, tmp_path, capsys):
     assert watch("--video", folder) == 2
     result(tmp_path / "out", "a"), result(tmp_path / "out", "c")
     error = capsys.readouterr().err
-    assert "b.mp4 is not a video" in error and "1 of 3 videos could not be read" in error
+    assert "b.mp4 is not a video" in error and "1 of 3 videos failed, named in" in error
     assert not (tmp_path / "out/b.mp4").exists()
 
 
