@@ -33,44 +33,18 @@ from feeder.skeleton import known_layouts, load_skeleton
 from net import st_gcn, st_gcn_pp
 from processor.sidecar import write_sidecar
 from tools.command import run
+from tools.pyskl_names import ST_GCN, ST_GCN_PP, rename
 from torchlight.checkpoint import read_weights
 from torchlight.errors import DataError
 from torchlight.files import atomic_write
 
 PREFERRED = ("ntu-rgb+d",)  # where several layouts have as many joints
 
-# our name of a module or parameter, PYSKL's; {i} a block, {k} a branch
-ST_GCN = (
-    ("data_bn", "backbone.data_bn"),
-    ("st_gcn_networks.{i}.gcn.conv", "backbone.gcn.{i}.gcn.conv"),
-    ("st_gcn_networks.{i}.tcn.0", "backbone.gcn.{i}.gcn.bn"),
-    ("st_gcn_networks.{i}.tcn.2", "backbone.gcn.{i}.tcn.conv"),
-    ("st_gcn_networks.{i}.tcn.3", "backbone.gcn.{i}.tcn.bn"),
-    ("st_gcn_networks.{i}.residual.0", "backbone.gcn.{i}.residual.conv"),
-    ("st_gcn_networks.{i}.residual.1", "backbone.gcn.{i}.residual.bn"),
-    ("edge_importance.{i}", "backbone.gcn.{i}.gcn.PA"),
-    ("A.{i}", "backbone.gcn.{i}.gcn.A"),  # ours is a single A: see share_graph and repeat_graph
-    ("fcn", "cls_head.fc_cls"),
+NOT_WEIGHTS = (  # classes and functions that a checkpoint may name beside its weights
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    *(f"numpy.{each}" for each in ("ndarray", "dtype")),
+    *(f"numpy.{core}.multiarray.{each}" for core in ("core", "_core") for each in ("scalar", "_reconstruct")),
 )
-ST_GCN_PP = (
-    ("data_bn", "backbone.data_bn"),
-    ("blocks.{i}.gcn.A", "backbone.gcn.{i}.gcn.A"),
-    ("blocks.{i}.gcn.conv", "backbone.gcn.{i}.gcn.conv"),
-    ("blocks.{i}.gcn.bn", "backbone.gcn.{i}.gcn.bn"),
-    ("blocks.{i}.gcn.shortcut.conv", "backbone.gcn.{i}.gcn.down.0"),
-    ("blocks.{i}.gcn.shortcut.bn", "backbone.gcn.{i}.gcn.down.1"),
-    ("blocks.{i}.tcn.branches.{k}.reduce", "backbone.gcn.{i}.tcn.branches.{k}.0"),
-    ("blocks.{i}.tcn.branches.{k}.bn", "backbone.gcn.{i}.tcn.branches.{k}.1"),
-    ("blocks.{i}.tcn.branches.{k}.conv", "backbone.gcn.{i}.tcn.branches.{k}.3.conv"),
-    ("blocks.{i}.tcn.branches.{k}", "backbone.gcn.{i}.tcn.branches.{k}"),  # the one without members
-    ("blocks.{i}.tcn.merge.bn", "backbone.gcn.{i}.tcn.transform.0"),
-    ("blocks.{i}.tcn.merge.conv", "backbone.gcn.{i}.tcn.transform.2"),
-    ("blocks.{i}.tcn.bn", "backbone.gcn.{i}.tcn.bn"),
-    ("blocks.{i}.residual.conv", "backbone.gcn.{i}.residual.conv"),
-    ("blocks.{i}.residual.bn", "backbone.gcn.{i}.residual.bn"),
-    ("fcn", "cls_head.fc_cls"),
-)
-LEAF = r"(?P<leaf>(\.(weight|bias|running_mean|running_var|num_batches_tracked))?)"
 
 Weights = Mapping[str, Tensor]
 
@@ -98,36 +72,81 @@ def main() -> None:
     settings = arg.out.parent / f"{arg.out.stem}.yaml"
     if arg.checkpoint.resolve() in (arg.out.resolve(), settings.resolve()) or arg.out == settings:
         raise DataError(f"{arg.out}: choose a name that is neither IN's nor that of a .yaml")
-    weights = read_weights(arg.checkpoint)
-
     if arg.to != "here":
-        network, weights = to_pyskl(weights, arg.checkpoint)
+        network, weights = to_pyskl(read_checkpoint(arg.checkpoint), arg.checkpoint)
         if arg.to == "mmaction2":
             weights = OrderedDict((key.replace("cls_head.fc_cls.", "cls_head.fc."), weights[key]) for key in weights)
         write(arg.out, {"meta": {}, "state_dict": weights})
         print(f"{arg.out}: {network.model}, {len(weights)} weights by the names of {arg.to}")
         return
 
-    network, weights, model_args = from_pyskl(weights, arg.checkpoint)
-    joints = weights["data_bn.weight"].numel() // model_args["in_channels"]
-    if arg.layout:
-        skeleton = load_skeleton(arg.layout)
-        if skeleton.num_joint != joints:
-            raise DataError(f"--layout {arg.layout} has {skeleton.num_joint} joints, the network has {joints}")
-        model_args["graph_args"]["layout"] = arg.layout
-    description = {"model": network.model, "model_args": model_args}
-    layout = model_args["graph_args"].get("layout")
-    if layout is not None:
-        description["skeleton"] = load_skeleton(layout).description
-    write(arg.out, weights)
-    write_sidecar(arg.out, description)
-    print(f"model: {network.model}")
+    found = convert(arg.checkpoint, arg.layout)
+    save(found, arg.out)
+    model_args = found.description["model_args"]
+    print(f"model: {found.description['model']}")
     print(yaml.safe_dump({"model_args": model_args}, sort_keys=False, default_flow_style=None), end="")
-    if layout is None:
-        print(f"no layout is known for {joints} joints: give it with --layout, or fill it in in {settings}")
-    elif not arg.layout and len(several := layouts_of(joints)) > 1:
-        print(f"{joints} joints: taken for {several[0]}; --layout says it if it is {' or '.join(several[1:])}")
-    print(f"{arg.out}: {len(weights)} weights; {settings}: its side-car")
+    if "layout" not in model_args["graph_args"]:
+        print(f"no layout is known for {found.joints} joints: give it with --layout, or fill it in in {settings}")
+    elif not arg.layout and len(several := layouts_of(found.joints)) > 1:
+        print(f"{found.joints} joints: taken for {several[0]}; --layout says it if it is {' or '.join(several[1:])}")
+    print(f"{arg.out}: {len(found.weights)} weights; {settings}: its side-car")
+
+
+class Converted(NamedTuple):
+    """A checkpoint of PYSKL or MMAction2 as it is here.
+
+    Attributes:
+        weights: by our names.
+        description: of its side-car, as far as the weights tell it: model, model_args, and skeleton if it is known.
+        joints: V.
+    """
+
+    weights: OrderedDict[str, Tensor]
+    description: dict
+    joints: int
+
+
+def convert(checkpoint: Path, layout: str | None = None) -> Converted:
+    """Read and convert a checkpoint.
+
+    Args:
+        layout: of its joints, a name or a YAML file; None: the usual one of so many joints.
+
+    Raises:
+        DataError, UsageError: it cannot be read, or is of no network that is known here.
+    """
+    network, weights, model_args = from_pyskl(read_checkpoint(checkpoint), checkpoint)
+    joints = weights["data_bn.weight"].numel() // model_args["in_channels"]
+    if layout:
+        skeleton = load_skeleton(layout)
+        if skeleton.num_joint != joints:
+            raise DataError(f"--layout {layout} has {skeleton.num_joint} joints, the network has {joints}")
+        model_args["graph_args"]["layout"] = layout
+    description = {"model": network.model, "model_args": model_args}
+    if "layout" in model_args["graph_args"]:
+        description["skeleton"] = load_skeleton(model_args["graph_args"]["layout"]).description
+    return Converted(weights, description, joints)
+
+
+def save(found: Converted, out: Path) -> None:
+    """Write the side-car, and then the weights: where these are, all is there."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_sidecar(out, found.description)
+    write(out, found.weights)
+
+
+def read_checkpoint(path: Path) -> OrderedDict[str, Tensor]:
+    """The weights in a checkpoint; what mmcv and MMEngine keep beside them, scores and histories, is passed over."""
+    with torch.serialization.safe_globals([(Ignored, name) for name in NOT_WEIGHTS]):
+        return read_weights(path)
+
+
+class Ignored:
+    """In the place of an object of NOT_WEIGHTS: made of anything, holds nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, _: object) -> None: ...
 
 
 def write(path: Path, content: object) -> None:
@@ -174,22 +193,6 @@ def to_pyskl(weights: Weights, source: object) -> tuple[Network, OrderedDict[str
         weights = repeat_graph(weights)
         weights["fcn.weight"] = weights["fcn.weight"].flatten(1)
     return network, rename(weights, network.rules, source)
-
-
-def rename(weights: Weights, rules: list[tuple[str, str]], source: object) -> OrderedDict[str, Tensor]:
-    patterns = []
-    for old, new in rules:
-        pattern = re.escape(old).replace(r"\{i\}", r"(?P<i>\d+)").replace(r"\{k\}", r"(?P<k>\d+)", 1)
-        patterns.append((re.compile(pattern + LEAF), new))
-    renamed = OrderedDict()
-    for key, value in weights.items():
-        for pattern, new in patterns:
-            if match := pattern.fullmatch(key):
-                renamed[new.format(**match.groupdict()) + match["leaf"]] = value
-                break
-        else:
-            raise DataError(f"{source}: weight {key} belongs neither to ST-GCN nor to ST-GCN++")
-    return renamed
 
 
 def share_graph(weights: Weights, source: object) -> OrderedDict[str, Tensor]:

@@ -1,12 +1,15 @@
 """Fetch networks that others have trained, into models/.
 
-    python tools/get_models.py              # which there are
-    python tools/get_models.py st_gcn       # the three checkpoints of the ST-GCN paper
-    python tools/get_models.py movenet      # the pose model, which the demo fetches by itself
+    python tools/get_models.py                                   # which there are
+    python tools/get_models.py stgcnpp_ntu120_xsub_hrnet_joint   # of PYSKL or MMAction2, converted, ready for the demo
+    python tools/get_models.py NAME --from j.pth                 # the same from a file that was fetched by hand
+    python tools/get_models.py st_gcn                            # the three checkpoints of the ST-GCN paper
+    python tools/get_models.py movenet                           # the pose model, which the demo fetches by itself
 
 A file that is there already, and right, is kept; a download that broke off is continued. ST_GCN_MODELS_URL names another
 place to fetch the checkpoints from (http://, https:// or file://), ST_GCN_MODELS another folder to put them in.
-resource/reference_model.txt lists them, one a line: name, name at that place, git blob SHA-1.
+resource/published_models.yaml lists the networks of PYSKL and MMAction2 (docs/models.md), resource/reference_model.txt those of
+the paper, one a line: name, name at that place, git blob SHA-1.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from feeder.pose.fetch import SOURCES, fetch_model
 from tools.command import run
+from tools.published_models import fetch, load_published
 from torchlight.download import download
-from torchlight.errors import DataError
+from torchlight.errors import DataError, UsageError, did_you_mean, short
 
 ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmskeleton/models/st-gcn"
@@ -31,22 +35,35 @@ ZOO = "https://github.com/open-mmlab/mmskeleton/blob/master/doc/MODEL_ZOO.md"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Fetch networks that others have trained, into models/.")
-    parser.add_argument("model", nargs="?", choices=["st_gcn", *SOURCES], help="which (default: list them)")
-    model = parser.parse_args().model
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", metavar="NAME", help="which (default: list them)")
+    parser.add_argument("--from", dest="file", type=Path, metavar="FILE", help="a checkpoint that was fetched by hand")
+    arg = parser.parse_args()
     folder = Path(os.environ.get("ST_GCN_MODELS", ROOT / "models"))
-    url = os.environ.get("ST_GCN_MODELS_URL", PUBLISHED)
-    if model == "st_gcn":
+    place = os.environ.get("ST_GCN_MODELS_URL")
+    others = load_published()
+    if arg.file and arg.model not in others:
+        raise UsageError(
+            "--from belongs to a network of PYSKL or MMAction2; give its NAME, which the command alone lists"
+        )
+    if arg.model == "st_gcn":
         folder.mkdir(parents=True, exist_ok=True)
         for name, remote, blob in published():
-            print(f"{name}: {fetch_published(folder / name, f'{url}/{remote}', blob)}", flush=True)
-    elif model:
-        print(fetch_model(model))
+            print(f"{name}: {fetch_published(folder / name, f'{place or PUBLISHED}/{remote}', blob)}", flush=True)
+    elif arg.model in SOURCES:
+        print(fetch_model(arg.model))
+    elif arg.model in others:
+        fetch(others[arg.model], folder, place, arg.file)
+    elif arg.model:
+        near = did_you_mean(arg.model, ["st_gcn", *SOURCES, *others])
+        raise UsageError(f"no model {short(arg.model)}; without a name the command lists them{near}")
     else:
         for name, _, _ in published():
             print(f"st_gcn: {name}, of the ST-GCN paper, 12 MB, {state(folder / name)}")
         for name, source in SOURCES.items():
             print(f"{name}: {source.what}, {source.size / 1e6:.1f} MB, {state(ROOT / 'models' / source.file)}")
+        for model in others.values():
+            print(f"{model.name}: {model}, {state(model.weights(folder))}\n    {model.address}")
 
 
 def state(path: Path) -> str:
@@ -60,7 +77,7 @@ def published() -> list[list[str]]:
 
 
 def fetch_published(path: Path, url: str, blob: str) -> str:
-    """Fetch one checkpoint unless it is there; what happened, in a word. Raises DataError."""
+    """Fetch one checkpoint of the paper unless it is there; what happened, in a word. Raises DataError."""
 
     def is_right(file: Path) -> bool:
         return file.is_file() and git_blob(file.read_bytes()) == blob

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+import types
 from collections import OrderedDict
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -227,6 +229,40 @@ def test_other_mistakes_are_one_line(tmp_path, refused):
     torch.save({"weight": torch.ones(1)}, source)
     assert "no weight begins with backbone.gcn." in refused(source, tmp_path / "out.pt")
     assert "no weight begins with st_gcn_networks. or blocks." in refused("--to", "pyskl", source, tmp_path / "out.pt")
+
+
+def test_what_mmcv_and_mmengine_keep_beside_the_weights_is_passed_over(tmp_path, converted, refused, monkeypatch):
+    """The score of the best epoch is a number of numpy, the history of the losses an object of MMEngine, which is not here."""
+
+    class HistoryBuffer:
+        def __init__(self):
+            self._log_history, self._max_length = np.arange(3.0), 1_000_000
+
+    module = types.ModuleType("mmengine.logging.history_buffer")
+    HistoryBuffer.__module__, HistoryBuffer.__qualname__, module.HistoryBuffer = (
+        module.__name__,
+        "HistoryBuffer",
+        HistoryBuffer,
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for parent in ("mmengine", "mmengine.logging"):
+        monkeypatch.setitem(sys.modules, parent, types.ModuleType(parent))
+    network, weights = st_gcn_pp_of_pyskl()
+    beside = {
+        "meta": {"hook_msgs": {"best_score": np.float64(0.9), "best": np.int64(3)}},
+        "message_hub": HistoryBuffer(),
+    }
+    torch.save({**beside, "state_dict": weights}, tmp_path / "new.pth")
+    torch.save({**beside, "state_dict": weights}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save({"other": Path("x"), "state_dict": weights}, tmp_path / "strange.pth")
+    for name in ("mmengine", "mmengine.logging", module.__name__):
+        monkeypatch.delitem(sys.modules, name)
+    x = clip(C=2, V=17)
+    for name in ("new.pth", "old.pth"):
+        converted(tmp_path / name, tmp_path / "out.pt")
+        with torch.no_grad():
+            assert_close(load(tmp_path)(x), network(x.permute(0, 4, 2, 3, 1)), 1e-4)
+    assert "only tensors and plain containers are taken" in refused(tmp_path / "strange.pth", tmp_path / "other.pt")
 
 
 def test_from_the_command_line(tmp_path):

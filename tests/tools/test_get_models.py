@@ -26,12 +26,13 @@ def place(tmp_path):
     """A checkout with the script and a list of three small models, and the folder that they are served from."""
     for folder in ("home/tools", "home/resource", "served"):
         (tmp_path / folder).mkdir(parents=True)
-    for file in ("__init__.py", "command.py", "get_models.py", "get_models.sh"):
+    for file in ("__init__.py", "command.py", "get_models.py", "get_models.sh", "published_models.py"):
         shutil.copy(ROOT / "tools" / file, tmp_path / "home/tools")
     for folder in ("torchlight", "feeder"):
         shutil.copytree(ROOT / folder, tmp_path / "home" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     lines = [f"{name} remote-{name} {blob(content)}" for name, content in MODELS.items()]
     (tmp_path / "home/resource/reference_model.txt").write_text("\n".join(lines) + "\n")
+    shutil.copy(ROOT / "resource/published_models.yaml", tmp_path / "home/resource")
     for name, content in MODELS.items():
         (tmp_path / "served" / f"remote-{name}").write_bytes(content)
     return tmp_path
