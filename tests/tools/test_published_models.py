@@ -1,5 +1,7 @@
-"""Networks of PYSKL and MMAction2 by tools/get_models.py: checkpoints of the published shape made here, from a server made here, up
-to the demo; and what goes wrong on the way, each in one line."""
+"""Networks of PYSKL and MMAction2 by tools/get_models.py: checkpoints of the published shape and a server, both made here.
+
+Up to the demo; and what goes wrong on the way, each in one line.
+"""
 
 import hashlib
 import json
