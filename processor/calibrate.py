@@ -8,12 +8,19 @@ With --save the temperature and the threshold that suit these clips are written 
 score of 0.8 is then right four times out of five, and a best score below the threshold is answered with "unknown".
 Choose them on clips that were neither trained on nor are to be tested on: train W without the clips H, and F, whose
 side-car is written if it is given, with the same settings on all of them.
+
+    python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl \
+        --fit_data_path train_data.npy --fit_label_path train_label.pkl
+
+With --fit_data_path the features of the clips that W was trained on are measured, annotated and with detector noise, and
+written beside the weights: see open_set.py. A --save after that also writes the curve of the unknown.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -24,6 +31,7 @@ from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.synthetic.detection import simulate_detection
 from feeder.windows import spans
+from processor.open_set import OpenSet, discount, probability_unknown
 from processor.recognizer import UNKNOWN, Recognizer
 from processor.sidecar import read_sidecar, sidecar_path, write_sidecar
 from processor.video.settings import WINDOW
@@ -35,47 +43,88 @@ BATCH = 64  # windows at once
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `calibrate`; see options.calibrate for arg."""
-    own = {"temperature": 1.0, "threshold": 0.0} if arg.save is not None else {}
+    own = {"temperature": 1.0, "threshold": 0.0, "open_set": None} if arg.save is not None or arg.fit_data_path else {}
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
     if arg.save and not sidecar_path(arg.save).is_file():
         raise UsageError(f"--save {arg.save}: {sidecar_path(arg.save)}, which is written into, does not exist")
     window = arg.window or recognizer.window or WINDOW
-    packed = read_packed(arg.data_path, arg.label_path)
+    if (arg.fit_data_path is None) != (arg.fit_label_path is None):
+        raise UsageError("--fit_data_path and --fit_label_path belong together")
+    if arg.fit_data_path:
+        fit_open_set(arg, recognizer, window)
+    clips = read_clips(arg.data_path, arg.label_path, recognizer, arg.weights)
+    label, aspect = clips.label, clips.aspect
+    predictions = {
+        "annotated joints": predict_windows(recognizer, clips.whole, aspect, window, arg.stride),
+        "detected joints, simulated": predict_windows(
+            recognizer, clips.noisy(recognizer, arg.seed), aspect, window, arg.stride
+        ),
+    }
+    for kind, windows in predictions.items():
+        report(kind, recognizer, windows.vote(windows.probability), label, arg.per_class)
+    if arg.save is not None:
+        both = Windows.concatenate(list(predictions.values()))
+        found = calibrate(recognizer, both, np.tile(label, len(predictions)), arg.keep)
+        target = arg.save or arg.weights
+        write_sidecar(target, read_sidecar(target) | found)
+        written = ", ".join(f"{key} {value}" for key, value in found.items())
+        print(f"{written}: written into {sidecar_path(target)}")
+
+
+@dataclass
+class Clips:
+    """Whole clips (3, T, V, M), their labels and the aspects of their frames."""
+
+    whole: list[np.ndarray]
+    label: np.ndarray
+    aspect: np.ndarray
+
+    def noisy(self, recognizer: Recognizer, seed: int) -> list[np.ndarray]:
+        rng = np.random.default_rng(seed)
+        return [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(self.whole, self.aspect)]
+
+
+def read_clips(data_path: str, label_path: str, recognizer: Recognizer, weights: str) -> Clips:
+    packed = read_packed(data_path, label_path)
     label = np.array(packed.label)
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
         raise UsageError(
-            f"{arg.data_path}: shape {packed.data.shape}; {arg.weights} wants x, y and score of "
+            f"{data_path}: shape {packed.data.shape}; {weights} wants x, y and score of "
             f"{recognizer.skeleton.num_joint} joints, the layout {short(recognizer.skeleton.name)}"
         )
     if label.max() >= recognizer.num_class:
-        raise UsageError(f"{arg.label_path}: label {label.max()}, {arg.weights} has {recognizer.num_class} classes")
-    aspect = aspect_ratio(packed.frame_size, len(label))
+        raise UsageError(f"{label_path}: label {label.max()}, {weights} has {recognizer.num_class} classes")
     length = sampling.real_frames(packed.data)
     whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
-    rng = np.random.default_rng(arg.seed)
-    noisy = [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(whole, aspect)]
-    predictions = {
-        "annotated joints": predict_windows(recognizer, whole, aspect, window, arg.stride),
-        "detected joints, simulated": predict_windows(recognizer, noisy, aspect, window, arg.stride),
-    }
-    for kind, windows in predictions.items():
-        report(kind, recognizer, windows.vote(windows.probability), label)
-    if arg.save is not None:
-        both = Windows.concatenate(list(predictions.values()))
-        temperature, threshold = calibrate(recognizer, both, np.tile(label, len(predictions)), arg.keep)
-        target = arg.save or arg.weights
-        write_sidecar(target, read_sidecar(target) | {"temperature": temperature, "threshold": threshold})
-        print(f"temperature {temperature}, threshold {threshold}: written into {sidecar_path(target)}")
+    return Clips(whole, label, aspect_ratio(packed.frame_size, len(label)))
+
+
+def fit_open_set(arg: Namespace, recognizer: Recognizer, window: int) -> None:
+    """Measure the features of training clips and write them beside the weights."""
+    clips = read_clips(arg.fit_data_path, arg.fit_label_path, recognizer, arg.weights)
+    both = [
+        predict_windows(recognizer, some, clips.aspect, window, window)
+        for some in (clips.whole, clips.noisy(recognizer, arg.seed))
+    ]
+    if both[0].feature is None:
+        raise UsageError(f"{arg.weights}: the network gives no features to be measured")
+    feature = np.concatenate([windows.feature for windows in both])
+    label = np.concatenate([clips.label[windows.clip] for windows in both])
+    recognizer.open_set = OpenSet.fit(feature, label, recognizer.is_answer)
+    print(f"statistics of the features of {len(feature)} windows: written into {recognizer.open_set.save(arg.weights)}")
 
 
 @dataclass
 class Windows:
-    """The W windows of several clips: the clip each is of (W,), frames seen (W,), probability (W, num_class)."""
+    """The W windows of several clips: the clip each is of (W,), frames seen (W,), probability (W, num_class), and the
+    network's features (W, D), None where it gives none.
+    """
 
     clip: np.ndarray
     seen: np.ndarray
     probability: np.ndarray
     num_clip: int
+    feature: np.ndarray | None = None
 
     def vote(self, probability: np.ndarray) -> np.ndarray:
         """The votes of the clips, as the demo takes them: (num_clip, num_class)."""
@@ -92,6 +141,7 @@ class Windows:
             np.concatenate([each.seen for each in several]),
             np.concatenate([each.probability for each in several]),
             int(first[-1]),
+            None if several[0].feature is None else np.concatenate([each.feature for each in several]),
         )
 
 
@@ -101,16 +151,19 @@ def predict_windows(
     """Cut the clips into windows and classify them."""
     windows = [(i, begin, end) for i, clip in enumerate(clips) for begin, end in spans(clip.shape[1], size, stride)]
     seen = np.array([max(1, clips[i][:, begin:end].any((0, 2, 3)).sum()) for i, begin, end in windows])
-    probability = []
+    predictions = []
     for at in range(0, len(windows), BATCH):
         some = windows[at : at + BATCH]
         cut = [clips[i][:, begin:end] for i, begin, end in some]
-        probability.append(recognizer(cut, aspect[[i for i, _, _ in some]]).probability)
-    return Windows(np.array([i for i, _, _ in windows]), seen, np.concatenate(probability), len(clips))
+        prediction = recognizer(cut, aspect[[i for i, _, _ in some]])
+        predictions.append((prediction.probability, prediction.feature))
+    probability, feature = zip(*predictions)
+    feature = None if feature[0] is None else np.concatenate(feature)
+    return Windows(np.array([i for i, _, _ in windows]), seen, np.concatenate(probability), len(clips), feature)
 
 
-def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray) -> None:
-    """How many of the classes' clips get their label, and how many are called unknown."""
+def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray, per_class: bool) -> None:
+    """How many of the classes' clips get their label, and how many are called unknown; per_class: a line for each."""
     answers = np.array([recognizer.decide(row)[0] for row in probability])
     names, ours = np.array(recognizer.label_names), recognizer.is_answer[label]
     best = names[np.where(recognizer.is_answer, probability, -1).argmax(1)]
@@ -122,10 +175,20 @@ def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np
     if (~ours).any():
         unknown = 100 * (answers == UNKNOWN)[~ours].mean()
         print(f"    {(~ours).sum()} clips of none of the classes: {unknown:.2f}% answered with unknown")
+    if per_class:
+        for c in np.unique(label):
+            of_class = label == c
+            first, answered, unknown = (
+                100 * share[of_class].mean() for share in (best == names[c], answers == names[c], answers == UNKNOWN)
+            )
+            print(
+                f"    {names[c]}: {of_class.sum()} clips, {first:.1f} first, {answered:.1f} answered, {unknown:.1f} unknown"
+            )
 
 
-def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep: float) -> tuple[float, float]:
-    """The temperature under which the votes are most likely, and the threshold that keeps that share of right predictions.
+def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep: float) -> dict[str, Any]:
+    """The temperature under which the votes are most likely, the curve of the unknown where there are statistics for it,
+    and the threshold that keeps that share of right predictions.
 
     (Temperature: Guo et al., ICML 2017.)
     """
@@ -138,8 +201,23 @@ def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep:
         return -np.log(np.maximum(votes(temperature)[np.arange(len(label)), label], 1e-12)).mean()
 
     temperature = float(minimize_scalar(nll, bounds=(0.2, 5.0), method="bounded").x)
-    vote = votes(temperature)
-    right = (vote.argmax(1) == label) & recognizer.is_answer[label]
+    found: dict[str, Any] = {"temperature": round(temperature, 3)}
+    probability = softmax(logits / temperature, axis=1)
+    if recognizer.open_set is not None and not recognizer.is_answer.all():
+        distance = recognizer.open_set.distance(windows.feature)
+        found["open_set"] = curve_of(distance[recognizer.is_answer[label][windows.clip]])
+        probability = discount(probability, probability_unknown(distance, **found["open_set"]), recognizer.is_answer)
+    vote = windows.vote(probability)
+    best = np.where(recognizer.is_answer, vote, -1)
+    right = (best.argmax(1) == label) & recognizer.is_answer[label]
     if not right.any():
         raise UsageError("not one of these clips is recognised: are they of the classes the network was trained on?")
-    return round(temperature, 3), round(float(np.quantile(vote.max(1)[right], 1 - keep)), 3)
+    return found | {"threshold": round(float(np.quantile(best.max(1)[right], 1 - keep)), 3)}
+
+
+def curve_of(distance: np.ndarray) -> dict[str, float]:
+    """Centre and scale by the distances of windows of known classes: at the centre, which three of a hundred pass, a clip
+    is as likely unknown as known; the median is so with a probability of 2 %.
+    """
+    median, far = np.quantile(distance, [0.5, 0.97])
+    return {"centre": round(float(far), 2), "scale": round(max(float(far - median) / 4, 1e-3), 3)}

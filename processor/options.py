@@ -220,6 +220,11 @@ def calibrate() -> Parser:
     parser.add_argument(
         "--keep", type=number(float, 0, 1), default=0.98, metavar="P", help="share of right answers above the threshold"
     )
+    parser.add_argument(
+        "--fit_data_path", metavar="NPY", help="clips the weights were trained on: measure their features, for unknown"
+    )
+    parser.add_argument("--fit_label_path", metavar="PKL", help="their labels")
+    parser.add_argument("--per_class", action="store_true", help="a line for each class")
     parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
     parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
     parser.add_argument(

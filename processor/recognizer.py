@@ -18,6 +18,7 @@ import torch
 
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
+from processor.open_set import OpenSet, discount, open_set_path, probability_unknown
 from processor.protocols import build_network, inference_form, scores_and_features
 from processor.sidecar import preprocess_of, read_sidecar, sidecar_path
 from torchlight import checkpoint, device
@@ -29,10 +30,13 @@ NOT_AN_ANSWER = ("other", UNKNOWN)  # class names that mean: none of the others
 
 @dataclass
 class Prediction:
-    """probability (N, num_class); attention (N, T', V) in 0..1, the attention on each joint of person 1, or None."""
+    """probability (N, num_class); attention (N, T', V) in 0..1, the attention on each joint of person 1, or None; feature
+    (N, C'), the mean over frames, joints and persons, or None.
+    """
 
     probability: np.ndarray
     attention: np.ndarray | None
+    feature: np.ndarray | None = None
 
 
 class Recognizer:
@@ -77,12 +81,22 @@ class Recognizer:
         self.network, self.device = network.to(devices.main), devices.main
         self.temperature = float(description.get("temperature") or 1.0)
         self.threshold = float(description.get("threshold") or 0.0)
-        self.num_class = self.count_classes()
+        self.open_set: OpenSet | None = None
+        self.curve: Mapping | None = None  # centre and scale; None: the score is not used
+        self.num_class, num_feature = self.count_classes()
         names = description.get("label_names") or [str(c) for c in range(self.num_class)]
         if len(names) != self.num_class:
             raise UsageError(f"{len(names)} label_names for a network of {self.num_class} classes ({weights})")
         self.label_names = [str(name) for name in names]
         self.is_answer = np.array([name not in NOT_AN_ANSWER for name in self.label_names])
+        if num_feature is not None:
+            self.open_set = OpenSet.load(weights, num_feature)
+        if description.get("open_set"):
+            if self.open_set is None:
+                raise UsageError(f"{weights}: open_set needs {open_set_path(weights)}, which is not there")
+            if self.is_answer.all():
+                raise UsageError(f"{weights}: open_set needs a class named {' or '.join(NOT_AN_ANSWER)}")
+            self.curve = description["open_set"]
 
     @classmethod
     def from_checkpoint(
@@ -103,13 +117,16 @@ class Recognizer:
         description = {**read_sidecar(weights), **overrides}
         return cls(weights, description, devices, device.precision(precision, devices.main))
 
-    def count_classes(self) -> int:
+    def count_classes(self) -> tuple[int, int | None]:
+        """Number of classes, and of features where the network gives them."""
         V = self.skeleton.num_joint
         try:
-            return self(np.ones((1, 3, 8, V, self.num_person), np.float32), [1.0]).probability.shape[1]
+            prediction = self(np.ones((1, 3, 8, V, self.num_person), np.float32), [1.0])
         except (RuntimeError, ValueError) as error:
             line = str(error).splitlines()[0]
             raise UsageError(f"the network cannot take clips of {V} joints: {line}") from error
+        num_feature = None if prediction.feature is None else prediction.feature.shape[1]
+        return prediction.probability.shape[1], num_feature
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[np.ndarray], aspect: Sequence[float]) -> Prediction:
@@ -123,7 +140,12 @@ class Recognizer:
             return Prediction(self.softmax(logits), None)
         attention = feature[..., 0].float().norm(dim=1)  # (N, T', V)
         attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
-        return Prediction(self.softmax(logits), attention.cpu().numpy())
+        pooled = feature.float().mean((2, 3, 4)).cpu().numpy()
+        probability = self.softmax(logits)
+        if self.open_set is not None and self.curve is not None:
+            unknown = probability_unknown(self.open_set.distance(pooled), **self.curve)
+            probability = discount(probability, unknown, self.is_answer)
+        return Prediction(probability, attention.cpu().numpy(), pooled)
 
     def softmax(self, logits: torch.Tensor) -> np.ndarray:
         return (logits.float() / self.temperature).softmax(-1).cpu().numpy()

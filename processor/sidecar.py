@@ -11,6 +11,7 @@ calibrate read it. It travels with weights, so it is data, never code: only netw
     label_names: [...]
     temperature: 1.067      # of `main.py calibrate`, as is the score below which the prediction is "unknown"
     threshold: 0.567
+    open_set: {centre: 210.5, scale: 22.0}      # of calibrate too; with the tensors in weights.open_set.pt, see open_set.py
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ def _is_class_name(value: object) -> bool:
     return is_plain_name(value) or _is_within(value, 0, 1e9, int)
 
 
+def _is_curve(value: object) -> bool:
+    numbers = isinstance(value, dict) and set(value) == {"centre", "scale"}
+    return numbers and _is_within(value["centre"], -1e9, 1e9) and _is_within(value["scale"], 1e-6, 1e9)
+
+
 CHECKS = {  # key: (is the value valid?, what belongs there)
     "model": (lambda v: isinstance(v, str), "the dotted name of a network"),
     "model_args": (lambda v: isinstance(v, dict), "a mapping of arguments"),
@@ -46,8 +52,18 @@ CHECKS = {  # key: (is the value valid?, what belongs there)
     "label_names": (lambda v: isinstance(v, list) and all(map(_is_class_name, v)), "a list of class names"),
     "temperature": (lambda v: _is_within(v, 1e-3, 1e3), "a number from 0.001 to 1,000"),
     "threshold": (lambda v: _is_within(v, 0, 1), "a number from 0 to 1"),
+    "open_set": (_is_curve, "centre and scale, two numbers"),
 }
-OPTIONAL = "feeder_args", "skeleton", "num_person", "window", "fps", "temperature", "threshold"  # may be null
+OPTIONAL = (
+    "feeder_args",
+    "skeleton",
+    "num_person",
+    "window",
+    "fps",
+    "temperature",
+    "threshold",
+    "open_set",
+)  # may be null
 PATHS = (
     "data_path",
     "label_path",
