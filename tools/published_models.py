@@ -11,6 +11,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 from torchlight.config import load_yaml
@@ -124,7 +125,8 @@ def fetch_checkpoint(model: PublishedModel, path: Path, place: str | None) -> No
     try:
         right = download(url, path, (lambda part: has_hash(part, expected)) if expected else None, LIMIT)
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot fetch {model.name} from {url} ({one_line(error)}); try again, {by_hand}") from None
+        cause = error.reason if type(error) is URLError else error
+        raise DataError(f"cannot fetch {model.name} from {url} ({one_line(cause)}); try again, {by_hand}") from None
     if not right:
         before = expected != model.sha256
         remedy = f"; to trust it, remove {hash_path(model, path.parent)}" if before else ""

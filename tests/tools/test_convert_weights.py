@@ -265,6 +265,13 @@ def test_what_mmcv_and_mmengine_keep_beside_the_weights_is_passed_over(tmp_path,
     assert "only tensors and plain containers are taken" in refused(tmp_path / "strange.pth", tmp_path / "other.pt")
 
 
+def test_weights_that_are_arrays_of_numpy_are_refused(tmp_path, refused):
+    """They are let in beside the weights, where nothing of them is kept, and not in their place."""
+    weights = {"state_dict": {"backbone.gcn.0.gcn.A": np.ones((3, 17, 17), np.float32)}}
+    torch.save(weights, tmp_path / "in.pth")
+    assert "no weights in it" in refused(tmp_path / "in.pth", tmp_path / "out.pt")
+
+
 def test_from_the_command_line(tmp_path):
     _, weights = st_gcn_pp_of_pyskl()
     torch.save(weights, tmp_path / "in.pth")
