@@ -58,7 +58,7 @@ def terminable() -> Iterator[None]:
 def unsignalled_children() -> Iterator[None]:
     """Processes that are started in this block have SIGINT and SIGTERM blocked, from their first moment on.
 
-    A signal that comes meanwhile waits for the end of the block.
+    A signal that comes meanwhile waits for the end of the block, unless another thread of this process takes it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

@@ -50,7 +50,11 @@ def ladder(tmp_path, monkeypatch):
     (folder / "5_ten_clips.yaml").write_text(yaml.safe_dump(ten_clips))
     monkeypatch.setattr(ablate, "LADDERS", tmp_path / "ladders")
 
-    def in_this_process(command, **_):  # starting python for each run takes longer than the run
+    run = subprocess.run
+
+    def in_this_process(command, **options):  # starting python for each run takes longer than the run
+        if command[0] != sys.executable:  # git, for the manifest
+            return run(command, **options)
         return subprocess.CompletedProcess(command, main(command[2:]))
 
     monkeypatch.setattr(subprocess, "run", in_this_process)
