@@ -29,6 +29,7 @@ from tools import get_models, published_models
 from tools.command import run
 from torchlight.arguments import parse
 from torchlight.command import run_command
+from torchlight.lock import exclusive
 
 NAME = "stgcnpp_ntu120_xsub_hrnet_joint"
 MMACTION2 = "mmaction2_stgcn_ntu60_xsub_hrnet_joint"
@@ -293,6 +294,31 @@ def test_a_killed_run_leaves_what_the_next_one_uses(get, server, models):
     (models / f"{NAME}.yaml").write_text("model: net.st_gcn.Model\n")
     assert get(NAME)[0] == 0 and not server.asked
     assert read_sidecar(models / f"{NAME}.pt")["model"] == "net.st_gcn_pp.Model"
+
+
+def test_a_second_run_for_the_same_model_ends_in_one_line(refused, models, server):
+    with exclusive(models, NAME, ""):
+        assert f"{models} is in use ({NAME}) by process" in refused(NAME)
+    assert not server.asked
+
+
+def test_an_interrupted_download_is_continued(get, server, models, monkeypatch):
+    """Ctrl-C after the first bytes."""
+    whole, received = server.content, []
+
+    def interrupt(bar, count):
+        received.append(count)
+        if len(received) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("torchlight.download.tqdm.update", interrupt)
+    assert get(NAME)[0] == 130
+    monkeypatch.undo()
+    part = (models / f"{NAME}.pth.part").read_bytes()
+    assert 0 < len(part) == sum(received) and whole.startswith(part)
+    monkeypatch.setenv("ST_GCN_MODELS", str(models))
+    monkeypatch.setenv("ST_GCN_MODELS_URL", server.url)
+    assert get(NAME)[0] == 0 and server.asked == [None, f"bytes={len(part)}-"]
 
 
 # ---- the demo
