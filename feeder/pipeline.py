@@ -133,6 +133,7 @@ class UniformSample(Sampler):
         num_clips: samples of one clip at test, whose scores are averaged.
         crop: smallest fraction of the clip that is sampled, or [least, most] frames.
         repeat: the clip is repeated up to so many times.
+        loop: a clip of fewer frames is repeated instead of stretched.
     """
 
     window_size: int
@@ -140,6 +141,7 @@ class UniformSample(Sampler):
     num_clips: int = 1
     crop: float | Sequence[int] = 1.0
     repeat: int = 1
+    loop: bool = False
     key = "uniform_sample"
 
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
@@ -150,17 +152,20 @@ class UniformSample(Sampler):
         right = 0 < crop <= 1 if _is_number(crop) else _are_numbers(crop, 2) and 1 <= crop[0] <= crop[1]
         self.require(right, f"random_crop {short(crop)} is neither a fraction in (0, 1] nor [least, most] frames")
         self.require(is_whole(repeat) and 1 <= repeat <= 100, f"random_repeat {short(repeat)} is not from 1 to 100")
+        self.require(isinstance(self.loop, bool), f"loop {short(self.loop)} is neither True nor False")
         whole = (crop == 1 and repeat == 1) or self.random
         self.require(whole, "random_crop and random_repeat need uniform_sample: True and random_choose: True")
 
     def __call__(self, batch: Batch) -> None:
         length, rng = sampling.real_frames(batch.clips), batch.rng if self.random else None
-        frames = sampling.uniform_frames(length, self.window_size, self.num_clips, self.crop, self.repeat, rng)
+        frames = sampling.uniform_frames(
+            length, self.window_size, self.num_clips, self.crop, self.repeat, rng, self.loop
+        )
         batch.data = sampling.take_frames(batch.clips, frames.reshape(len(batch.clips), -1))
         batch.num_clips = self.num_clips
 
     def evaluation(self) -> Transform:
-        return UniformSample(self.window_size)
+        return UniformSample(self.window_size, loop=self.loop)
 
 
 # ---- what is done to the frames, in the order in which the flat keys are applied

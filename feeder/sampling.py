@@ -61,6 +61,7 @@ def uniform_frames(
     crop: float | Sequence[int] = 1.0,
     repeat: int = 1,
     rng: ClipRNG | None = None,
+    loop: bool = False,
 ) -> np.ndarray:
     """One frame from each of `size` equal bins over the real frames (uniform sampling, PYSKL; Duan et al. 2022).
 
@@ -72,6 +73,7 @@ def uniform_frames(
             random.
         repeat: the clip comes up to so many times, one after the other; how often is random.
         rng: with it a frame is drawn at random in each bin; without it nothing is random.
+        loop: a clip of fewer frames than bins keeps its speed and is repeated, as in PYSKL, instead of being stretched.
 
     Returns:
         (N, num_clips, size) int frame numbers.
@@ -90,4 +92,7 @@ def uniform_frames(
         begin = rng.uniform(shape=(1, 1)) * (whole - part)
         frames = begin + (np.arange(size) + inside) * (part / size)
         frames = frames % length if repeat > 1 else frames
+    if loop:
+        begin = np.floor((rng.uniform(shape=(1, 1)) if rng else np.arange(num_clips)[:, None] / num_clips) * length)
+        frames = np.where(length < size, (begin + np.arange(size)) % length, frames)
     return np.minimum(frames.astype(np.int64), length.astype(np.int64) - 1)

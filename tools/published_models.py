@@ -27,7 +27,10 @@ NETWORKS = {"net.st_gcn.Model": ("ST-GCN", 3.1), "net.st_gcn_pp.Model": ("ST-GCN
 SPLITS = {"xsub": "cross-subject", "xview": "cross-view", "xset": "cross-setup"}
 NAMES = {60: "label_name.txt", 120: "label_name_120.txt"}
 PREPARATION = {  # PYSKL's pipeline of the test: UniformSample of 100 frames, PreNormalize2D, GenSkeFeat(feats=['j'])
-    "feeder_args": {"dimension": 2, "pipeline": [{"UniformSample": {"window_size": 100}}, "PreNormalize2D"]},
+    "feeder_args": {
+        "dimension": 2,
+        "pipeline": [{"UniformSample": {"window_size": 100, "loop": True}}, "PreNormalize2D"],
+    },
     "num_person": 2,
     "window": 100,  # so that a full window is taken frame by frame, as PYSKL takes its clips of 100 frames
     "fps": 30.0,

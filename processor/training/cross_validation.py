@@ -15,25 +15,29 @@ from time import perf_counter
 import numpy as np
 from scipy.special import softmax
 
-from processor.protocols import Feeder, labels_of, unique_names
+from processor.protocols import Feeder, unique_names
 from processor.training.experiment import Experiment
 from processor.training.training import Training
 from torchlight.distributed import World
 from torchlight.errors import UsageError
+from torchlight.label_errors import find_label_errors
 
 LEAST = 2  # folds
+SURELY = -0.5  # a margin that is not believed
 
 
 class FoldExperiment(Experiment):
-    """The training clips of a config in two: those of a fold are the test, prepared as the config prepares test clips."""
+    """The training clips of a config in two: `train` and `test` (N,) say which; test clips are prepared as the config prepares
+    those of its test.
+    """
 
-    def __init__(self, arg: Namespace, argv: list[str], held_out: np.ndarray):
-        self.held_out = held_out
+    def __init__(self, arg: Namespace, argv: list[str], train: np.ndarray, test: np.ndarray):
+        self.chosen = {"train": train, "test": test}
         super().__init__(arg, argv, World())
 
     def build_feeders(self) -> dict[str, Feeder]:
         feeders = super().build_feeders()
-        for part, chosen in (("train", ~self.held_out), ("test", self.held_out)):
+        for part, chosen in self.chosen.items():
             feeders[part].keep(np.flatnonzero(chosen))
         return feeders
 
@@ -45,39 +49,53 @@ def out_of_sample(
     labels: Sequence[int],
     groups: Sequence[str] | None,
     folds: int,
+    rounds: int = 1,
 ) -> np.ndarray:
     """Train `folds` networks with the config; the probabilities (N, num_class) of its N training clips.
 
     Args:
         arg: the options of recognition, of a training.
         names, labels, groups: of the training clips; groups are not torn apart, None: folds by chance.
+        rounds: in a second one the networks are trained without the clips whose labels the first one found wrong, so
+            that they do not learn these from other folds; and so on.
     """
-    number = fold_numbers(np.asarray(labels), groups, folds, arg.seed)
-    probability = None
-    for k in range(folds):
-        begin, held_out = perf_counter(), number == k
-        experiment = FoldExperiment(fold_options(arg, k), argv, held_out)
-        test = experiment.feeders["test"]
-        if unique_names(test) != [name for name, out in zip(names, held_out) if out]:
-            raise UsageError(
-                f"--labels: {arg.feeder} does not keep the clips it is told to; it cannot be used for this"
+    labels = np.asarray(labels)
+    number, believed = fold_numbers(labels, groups, folds, arg.seed), np.ones(len(labels), bool)
+    for i in range(rounds):
+        parts, title = [], f"round {i + 1}, " * (rounds > 1)
+        for k in range(folds):
+            held_out = number == k
+            parts.append(
+                (held_out, judge(fold_options(arg, k), argv, names, held_out, ~held_out & believed, title, folds))
             )
-        try:
-            training = Training(experiment)
-            training.train()
-            scores, _ = training.answers
-        finally:
-            experiment.work_dir.close()
-        if probability is None:
-            probability = np.zeros((len(names), experiment.num_class))
-        probability[held_out] = softmax(scores.astype(np.float64), axis=1)
-        right = 100 * np.mean(scores.argmax(1) == np.asarray(labels_of(test)))
-        print(
-            f"fold {k + 1} of {folds}: {held_out.sum():,} clips held out, {right:.1f} % answered as labelled; "
-            f"{arg.num_epoch} epochs in {perf_counter() - begin:.0f} s",
-            flush=True,
-        )
+        probability = np.zeros((len(labels), parts[0][1].shape[1]))
+        for held_out, found in parts:
+            probability[held_out] = found
+        believed = find_label_errors(probability, labels).margin >= SURELY
     return probability
+
+
+def judge(
+    arg: Namespace, argv: list[str], names: Sequence[str], test: np.ndarray, train: np.ndarray, title: str, folds: int
+) -> np.ndarray:
+    """Train one network on some clips; the probabilities (n, num_class) of the n others."""
+    begin, experiment = perf_counter(), FoldExperiment(arg, argv, train, test)
+    feeder = experiment.feeders["test"]
+    if unique_names(feeder) != [name for name, chosen in zip(names, test) if chosen]:
+        raise UsageError(f"--labels: {arg.feeder} does not keep the clips it is told to; it cannot be used for this")
+    try:
+        training = Training(experiment)
+        training.train()
+    finally:
+        experiment.work_dir.close()
+    scores, labels = training.answers
+    print(
+        f"{title}{Path(arg.work_dir).name} of {folds}: {len(labels):,} clips held out, "
+        f"{100 * np.mean(scores.argmax(1) == labels):.1f} % answered as labelled; "
+        f"{arg.num_epoch} epochs in {perf_counter() - begin:.0f} s",
+        flush=True,
+    )
+    return softmax(scores.astype(np.float64), axis=1)
 
 
 def fold_options(arg: Namespace, k: int) -> Namespace:

@@ -90,3 +90,13 @@ def test_a_crop_in_frames_covers_so_many_frames_or_the_whole_clip():
         assert 35 <= long[-1] - long[0] <= 100 and (np.diff(long) >= 0).all()
         short = sampling.uniform_frames(np.array([30]), 64, crop=(40, 100), rng=rng(1, seed))[0, 0]
         assert short[0] == 0 and short[-1] == 29
+
+
+def test_a_looped_clip_of_few_frames_keeps_its_speed_as_in_pyskl():
+    """PYSKL's UniformSample of 10 frames from 4: sample i of n begins at i * 4 // n and goes on from the beginning."""
+    for i, frames in enumerate(sampling.uniform_frames(np.array([4]), 10, num_clips=2, loop=True)[0]):
+        assert frames.tolist() == [(i * 4 // 2 + k) % 4 for k in range(10)]
+    drawn = sampling.uniform_frames(np.array([4] * 200), 10, loop=True, rng=rng(200, 0))[:, 0]
+    assert (np.diff(drawn) % 4 == 1).all() and set(drawn[:, 0]) == {0, 1, 2, 3}
+    enough = [np.array([10, 25]), 10]
+    assert (sampling.uniform_frames(*enough, loop=True) == sampling.uniform_frames(*enough)).all()
