@@ -48,7 +48,10 @@ def main() -> None:
     parser.add_argument("--num_person", type=int, default=1, help="persons of a clip, M (default: 1)")
     parser.add_argument("--num_frame", type=int, help="frames of a clip, T, 30 a second (default: the longest)")
     parser.add_argument("--num_worker", type=int, default=cores(), help="videos processed at once (default: all cores)")
-    parser.add_argument("--openpose", metavar="DIR", help="where OpenPose was built: used in place of MoveNet")
+    parser.add_argument(
+        "--pose", default="movenet", choices=["movenet", "blazepose"], help="who finds the joints (movenet)"
+    )
+    parser.add_argument("--openpose", metavar="DIR", help="where OpenPose was built: used in place of --pose")
     parser.add_argument(
         "--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="the joints that OpenPose finds"
     )
@@ -65,7 +68,8 @@ def main() -> None:
     if len(names) < 2:
         raise DataError(f"{root}: all is {short(names[0])}; a network needs two labels to choose from")
     parts = [(out_folder, part, video.list_clips(root, part, arg.holdout, only)) for part in ("train", "val")]
-    poses = {"root": root, "kept": out_folder / "pose", "openpose": arg.openpose, "openpose_model": arg.openpose_model}
+    poses = {"root": root, "kept": out_folder / "pose"}
+    poses |= {"openpose": arg.openpose, "openpose_model": arg.openpose_model, "pose": arg.pose}
     if arg.shard:
         clips = [clip for _, _, listing in parts for clip in listing.clips]
         mine = [clip for clip in clips if shard.has(clip.path.relative_to(root).as_posix())]
@@ -99,7 +103,8 @@ def fetch_pose_model(arg: argparse.Namespace) -> None:
     if not arg.openpose:
         from feeder.pose.fetch import fetch_model
 
-        fetch_model("movenet")
+        for name in dict.fromkeys(["movenet", arg.pose]):  # BlazePose looks at the persons of MoveNet
+            fetch_model(name)
 
 
 def estimate_poses(parts: list, read: partial, arg: argparse.Namespace) -> int:

@@ -33,15 +33,20 @@ class FrameEstimator(Protocol):
 
 
 def make_estimator(
-    name: str = "movenet", openpose: str | None = None, openpose_model: str = "COCO", long_side: int = 320
+    name: str = "movenet",
+    openpose: str | None = None,
+    openpose_model: str = "COCO",
+    long_side: int = 320,
+    num_thread: int | None = None,
 ) -> PoseEstimator:
     """The pose estimator of that name.
 
     Args:
-        name: movenet, or openpose for OpenPose's Python module.
+        name: movenet, blazepose, or openpose for OpenPose's Python module.
         openpose: the folder in which OpenPose was built.
         openpose_model: COCO or BODY_25.
         long_side: pixels of the longer side of what MoveNet sees.
+        num_thread: of MoveNet and BlazePose; None: all cores but one.
 
     Raises:
         DataError: it is not installed, or cannot be fetched.
@@ -52,9 +57,13 @@ def make_estimator(
         if not openpose:
             raise DataError("--pose openpose is OpenPose's Python module; name its build folder with --openpose")
         return OpenPose(openpose, openpose_model)
+    if name == "blazepose":
+        from feeder.pose.blazepose import BlazePose
+
+        return BlazePose(long_side=long_side, num_thread=num_thread)
     from feeder.pose.movenet import MoveNet
 
-    return MoveNet(long_side=long_side)
+    return MoveNet(long_side=long_side, num_thread=num_thread)
 
 
 class EachImage:

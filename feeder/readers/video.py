@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from feeder.pose.estimators import PoseEstimator, make_estimator
 from feeder.readers import labelled
 from feeder.readers.clip import Listing
 from feeder.sequence import SkeletonSequence
@@ -62,15 +63,16 @@ def read(
     num_person: int = 1,
     openpose: str | None = None,
     openpose_model: str = "COCO",
+    pose: str = "movenet",
 ) -> SkeletonSequence:
     """One video, at FPS frames a second, from the first to the last frame with one of its num_person persons in it.
 
     Args:
         root, kept: the poses of root/x are kept in kept/x.npz.
         layout: the joints to make of those that were found, a name or a YAML file.
-        openpose: the folder in which OpenPose was built, to be used in MoveNet's place.
+        openpose: the folder in which OpenPose was built, to be used in place of `pose`, movenet or blazepose.
     """
-    poses = find_poses(path, root, kept, openpose, openpose_model)
+    poses = find_poses(path, root, kept, openpose, openpose_model, pose)
     persons = track_persons(poses, layout)
     if not persons:
         raise DataError(f"{path}: no person is seen in it in {LEAST} frames or more")
@@ -116,13 +118,18 @@ def is_video(path: Path) -> bool:
 
 
 def find_poses(
-    path: Path, root: Path, kept: Path, openpose: str | None = None, openpose_model: str = "COCO"
+    path: Path,
+    root: Path,
+    kept: Path,
+    openpose: str | None = None,
+    openpose_model: str = "COCO",
+    pose: str = "movenet",
 ) -> VideoPoses:
     """The poses of a video, see read: those that are kept, or else estimated now, and kept.
 
     Processes that come to the same video wait for the first one, and take its poses.
     """
-    store, job = _store(path, root, kept), _job(path, openpose, openpose_model)
+    store, job = _store(path, root, kept), _job(path, openpose, openpose_model, pose)
     poses = _load(store, job)
     if poses is not None:
         return poses
@@ -130,21 +137,28 @@ def find_poses(
         with exclusive(store.parent, store.name, "another --out_folder", PATIENCE):
             poses = _load(store, job)
             if poses is None:
-                poses = run_openpose_on(path, openpose, openpose_model) if openpose else estimate_poses(path)
+                poses = run_openpose_on(path, openpose, openpose_model) if openpose else estimate_poses(path, pose)
                 _save(store, job, poses)
     except UsageError as error:  # the other one takes too long
         raise DataError(str(error)) from None
     return poses
 
 
-def is_kept(path: Path, root: Path, kept: Path, openpose: str | None = None, openpose_model: str = "COCO") -> bool:
+def is_kept(
+    path: Path,
+    root: Path,
+    kept: Path,
+    openpose: str | None = None,
+    openpose_model: str = "COCO",
+    pose: str = "movenet",
+) -> bool:
     """Whether the poses of a video, as it is now, are kept."""
-    return _kept_job(_store(path, root, kept)) == _job(path, openpose, openpose_model)
+    return _kept_job(_store(path, root, kept)) == _job(path, openpose, openpose_model, pose)
 
 
-def estimate_poses(path: Path) -> VideoPoses:
-    """By MoveNet."""
-    video, estimate = Video(path), estimator()
+def estimate_poses(path: Path, pose: str = "movenet") -> VideoPoses:
+    """By the pose estimator of that name."""
+    video, estimate = Video(path), estimator(pose)
     seconds, persons = [], []
     for frame in video:
         seconds.append(frame.seconds)
@@ -153,11 +167,9 @@ def estimate_poses(path: Path) -> VideoPoses:
 
 
 @cache
-def estimator():
+def estimator(pose: str) -> PoseEstimator:
     """One for each process, with one thread: several videos at once use the cores better."""
-    from feeder.pose.movenet import MoveNet
-
-    return MoveNet(num_thread=1)
+    return make_estimator(pose, num_thread=1)
 
 
 def run_openpose_on(path: Path, openpose: str, model: str) -> VideoPoses:
@@ -183,9 +195,9 @@ def _store(path: Path, root: Path, kept: Path) -> Path:
     return kept / path.relative_to(root).with_name(f"{path.name}.npz")
 
 
-def _job(path: Path, openpose: str | None, openpose_model: str) -> str:
+def _job(path: Path, openpose: str | None, openpose_model: str, pose: str) -> str:
     """Who looks at which state of a video."""
-    who, file = f"openpose {openpose_model}" if openpose else "movenet", path.stat()
+    who, file = f"openpose {openpose_model}" if openpose else pose, path.stat()
     return f"{who}, {file.st_size} bytes of {file.st_mtime_ns}"
 
 

