@@ -272,7 +272,7 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
 
     group = parser.add_argument_group("pose")
     group.add_argument(
-        "--pose", default="movenet", choices=["movenet", "openpose", "json"], help="who finds the joints"
+        "--pose", default="movenet", choices=["movenet", "blazepose", "openpose", "json"], help="who finds the joints"
     )
     group.add_argument(
         "--openpose",
