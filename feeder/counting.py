@@ -18,7 +18,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,19 +28,19 @@ from feeder.windows import Resampler
 
 SEEN = 0.4  # a joint is used if it is seen in this share of the frames in which the joint seen most is
 WEIGHTS = {"elbow": 0.75, "wrist": 0.5, "hand": 0.5}  # of joints with such a word in their name: arms move as they like
-STANDS_OUT, STANDS_OUT_IN_TURN = 4.0, 3.0  # energy of the strongest motion to the median one: less is noise
-SHARE, SHARE_IN_TURN = (
-    0.4,
-    0.25,
-)  # of the usual swing: a smaller one does not count; the first and last step is half a one
+EVIDENCE = 1.2  # of one of the two curves, see there: less is noise
+SHARE = 0.4  # of the usual swing: a smaller one does not count,
+SHARE_IN_TURN = 0.25  # if the sides move in turn: the first and the last step are half a swing
 IN_TURN = 0.5  # the sides move in turn if the way of their difference is this share of the way of everything else,
 BALANCE = 0.25  # and the side that moves less has this share of the energy of the other
-CUT = 0.75  # of the usual swing: the first and last steps are larger where a clip was cut
+WHOLE = 0.85  # of the usual swing: more than half a step
+CUT = 0.1  # seconds: so near to its ends a clip is cut
 OTHER_POSE = 0.35  # of the usual swing: poses this far apart are not the same
 ENDS = 0.5  # of the usual swing: a first or last pose farther from those of the repetitions is no part of them
 ARRIVED = 0.85  # of a swing back: there a repetition is over
 WITHIN = 0.4  # what lies within one large motion counts if its way is this share of the way of that,
 LEAST_WITHIN, LEAST_REST = 3, 1.0  # it has that many repetitions, and lasts that many seconds
+STIR = 0.2  # of a large motion: what lies within may move that far along with it
 EVERY, MEMORY = 0.25, 20.0  # seconds from one count of a Counter to the next, and that it keeps
 
 
@@ -151,9 +151,10 @@ def _count(places: np.ndarray, kept: np.ndarray, fps: float, skeleton: Skeleton,
     x, y, a, b = places[:, kept, 0], places[..., 1], places[:, one, 1], places[:, flip[one], 1]
     middle, apart = (a + b) / np.sqrt(2), (a - b) / np.sqrt(2)  # (T, pairs): lengths are kept
     heights = np.concatenate([y[:, kept & ~pair], middle], 1)
-    main = strongest(np.concatenate([x, heights], 1), fps, SHARE, STANDS_OUT)
-    turn = strongest(apart, fps, SHARE_IN_TURN, STANDS_OUT_IN_TURN)
-    if len(turn.swings) > 2 and turn.way > IN_TURN * main.way and balance(a, b, fps) > BALANCE:
+    main, turn = strongest(np.concatenate([x, heights], 1), fps, SHARE), strongest(apart, fps, SHARE_IN_TURN)
+    if max(main.evidence, turn.evidence) < EVIDENCE:
+        return nothing(), 0.0
+    if in_turn(turn, main) and balance(a, b, fps) > BALANCE:
         return steps(turn, fps), turn.way
     if within:
         main = without_ends(main, smoothed(np.concatenate([x, heights], 1), fps))
@@ -170,6 +171,10 @@ def nothing() -> Count:
     return Count(0, np.zeros(0, int), 0.0)
 
 
+def in_turn(turn: Curve, main: Curve) -> bool:
+    return turn.evidence > 1 and len(turn.swings) > 2 and turn.way > IN_TURN * main.way
+
+
 def balance(a: np.ndarray, b: np.ndarray, fps: float) -> float:
     """0..1: how evenly the vertical motion is shared by the two sides, heights (T, pairs) each."""
     a, b = ((np.diff(smoothed(side, fps), axis=0) ** 2).sum(0) for side in (a, b))
@@ -179,10 +184,14 @@ def balance(a: np.ndarray, b: np.ndarray, fps: float) -> float:
 def steps(curve: Curve, fps: float) -> Count:
     """Every turning point between two swings is a repetition: there one leg is highest.
 
-    Where the clip was cut so that it begins and ends with a leg up, the two halves are one more.
+    The first and the last one are where the body stands, halfway, unless the swing beside them is a whole one: then a leg is
+    highest there too, or half a step is in the clip if it is cut there. Two halves are one.
     """
-    cut = (curve.swings[[0, -1]] > CUT * curve.usual).all()
-    moments = curve.turns[1:] if cut else curve.turns[1:-1]
+    turns, whole = curve.turns, curve.swings[[0, -1]] > WHOLE * curve.usual
+    cut = np.array([turns[0], len(curve.values) - 1 - turns[-1]]) < CUT * fps
+    first, last = (whole & ~cut).tolist()
+    last = last or bool((whole & cut).all())
+    moments = turns[1 - first : len(turns) - 1 + last]
     return Count(len(moments), moments, float(np.median(np.diff(curve.crossings(0.5)))) / fps)
 
 
@@ -210,7 +219,7 @@ def without_ends(curve: Curve, poses: np.ndarray) -> Curve:
     end = nearest(poses[turns[-2] : turns[-1]], poses[turns[-3:0:-2]]) > ENDS * curve.usual
     if (n - begin - end) % 2:
         return curve
-    return Curve(curve.values, turns[begin : n + 1 - end], curve.swings[begin : n - end], curve.usual)
+    return replace(curve, turns=turns[begin : n + 1 - end], swings=curve.swings[begin : n - end])
 
 
 def nearest(poses: np.ndarray, others: np.ndarray) -> float:
@@ -234,8 +243,7 @@ def returns_differ(curve: Curve, heights: np.ndarray, fps: float) -> bool:
 
 def rests(curve: Curve, fps: float) -> list[tuple[int, int]]:
     """Stretches (first, last) of frames between the swings of a curve, the longest first."""
-    if not len(curve.swings):
-        return []
-    ends, starts = [0, *curve.crossings(0.9)], [*curve.crossings(0.1), len(curve.values)]
-    stretches = [(int(a), int(b)) for a, b in zip(ends, starts) if b - a >= LEAST_REST * fps]
+    starts = [0, *curve.crossings(1 - STIR)]
+    ends = [*curve.crossings(STIR, last=True), len(curve.values)]
+    stretches = [(int(a), int(b)) for a, b in zip(starts, ends) if b - a >= LEAST_REST * fps]
     return sorted(stretches, key=lambda stretch: stretch[0] - stretch[1])

@@ -16,8 +16,9 @@ OUTLIERS = 0.1  # seconds of the median that removes jumping joints
 SMOOTH = 0.07  # seconds, standard deviation of the smoothing
 LAG = 0.2  # seconds: motion is what changes in this time
 FEW = 4  # features: with less, motion cannot be told from noise
+INDEPENDENT = 0.25  # seconds after which the noise that is left by the smoothing is another one
 LEAST = 0.03  # in the unit of the features: a smaller swing does not count
-NOISE = 4.0  # standard deviations of the noise that is left by the smoothing: a smaller swing does not count
+NOISE = 3.0  # standard deviations of the noise that is left by the smoothing: a smaller swing does not count
 
 
 @dataclass
@@ -29,37 +30,41 @@ class Curve:
         turns: (n + 1,) frames of the turning points, highest and lowest in turn.
         swings: (n,) how far it is from each to the next.
         usual: the mean swing, in which the large ones weigh more.
+        evidence: how much stronger the motion is than it would be if all features were noise, which is 1.
     """
 
     values: np.ndarray
     turns: np.ndarray
     swings: np.ndarray
     usual: float
+    evidence: float
 
     @property
     def way(self) -> float:
         return float(self.swings.sum())
 
-    def crossings(self, share: float) -> np.ndarray:
-        """(n,) frames in which each swing has first gone this share of its way."""
+    def crossings(self, share: float, last: bool = False) -> np.ndarray:
+        """(n,) frames in which each swing has first gone this share of its way, or last not gone it."""
         frames = []
-        for first, last in zip(self.turns[:-1], self.turns[1:]):
-            way = self.values[first : last + 1] - self.values[first]
-            frames.append(first + np.argmax(way / way[-1] >= share))
+        for begin, end in zip(self.turns[:-1], self.turns[1:]):
+            way = self.values[begin : end + 1] - self.values[begin]
+            gone = way / way[-1] >= share
+            frames.append(end - np.argmin(gone[::-1]) if last else begin + np.argmax(gone))
         return np.array(frames, int)
 
 
-STILL = Curve(np.zeros(0), np.zeros(0, int), np.zeros(0), 0.0)
+STILL = Curve(np.zeros(0), np.zeros(0, int), np.zeros(0), 0.0, 0.0)
 
 
-def strongest(features: np.ndarray, fps: float, share: float, stands_out: float) -> Curve:
+def strongest(features: np.ndarray, fps: float, share: float) -> Curve:
     """The curve of features (T, F): the first principal component of their changes.
 
-    Of the changes, not of the places: frames in which nothing moves do not alter it.
+    Of the changes, not of the places: frames in which nothing moves do not alter it. For the evidence its energy is compared
+    with the largest that F features of noise have in n independent moments: (1 + sqrt(F / n))^2 times the mean of all
+    (Marchenko and Pastur, 1967).
 
     Args:
         share: of the usual swing that a swing must have.
-        stands_out: how much stronger than the median component it must be.
     """
     T, F = features.shape
     if F < FEW:
@@ -68,8 +73,10 @@ def strongest(features: np.ndarray, fps: float, share: float, stands_out: float)
     lag = min(max(1, round(LAG * fps)), T // 2)
     changes = smooth[lag:] - smooth[:-lag]  # (T - lag, F)
     energies, directions = np.linalg.eigh(changes.T @ changes)
-    if energies[-1] <= stands_out * np.median(energies):
+    if energies[-1] <= 0:
         return STILL
+    of_noise = (1 + np.sqrt(F * INDEPENDENT * fps / T)) ** 2
+    evidence = float(energies[-1] / energies.mean() / of_noise)
     values = smooth @ directions[:, -1]
     rough = np.diff(features @ directions[:, -1], 2)  # white noise has 6 times its variance there
     left = min(1.0, (2 * np.sqrt(np.pi) * SMOOTH * fps) ** -0.5)  # of white noise, by a Gaussian
@@ -78,7 +85,7 @@ def strongest(features: np.ndarray, fps: float, share: float, stands_out: float)
     swings = np.abs(np.diff(values[turning_points(values, least)]))
     usual = float((swings**2).sum() / swings.sum()) if len(swings) else 0.0
     turns = turning_points(values, max(least, share * usual))
-    return Curve(values, turns, np.abs(np.diff(values[turns])), usual)
+    return Curve(values, turns, np.abs(np.diff(values[turns])), usual, evidence)
 
 
 def smoothed(features: np.ndarray, fps: float) -> np.ndarray:
