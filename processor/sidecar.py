@@ -11,7 +11,7 @@ calibrate read it. It travels with weights, so it is data, never code: only netw
     label_names: [...]
     temperature: 1.067      # of `main.py calibrate`, as is the score below which the prediction is "unknown"
     threshold: 0.567
-    open_set: {centre: 210.5, scale: 22.0}      # of calibrate too; with the tensors in weights.open_set.pt, see open_set.py
+    open_set: {centre: 2.5, scale: 0.6}      # of calibrate too; with the tensors in weights.open_set.pt, see open_set.py
 """
 
 from __future__ import annotations

@@ -21,6 +21,13 @@ ARGS = {
     "blocks": [[8, 1], [16, 2]],
     "graph_args": {"layout": "openpose", "strategy": "spatial"},
 }
+GOOD = {
+    "whiten": torch.eye(3),
+    "means": torch.ones(2, 3),
+    "whiten_all": torch.eye(3),
+    "mean_all": torch.ones(3),
+    "trained": torch.tensor([0.0, 1.0]),
+}
 
 
 @pytest.fixture
@@ -42,15 +49,25 @@ def weights(tmp_path):
     return path
 
 
-def test_the_distance_is_mahalanobis_to_the_nearest_known_class(features):
+def test_the_score_is_mahalanobis_to_the_nearest_known_class_less_that_to_all(features):
     feature, label = features
     fitted = OpenSet.fit(feature, label, np.array([True, True, False]))
-    means = [feature[label == c].mean(0) for c in (0, 1)]
-    within = np.concatenate([feature[label == c] - means[c] for c in (0, 1)])
-    covariance = within.T @ within / len(within)
-    inverse = np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 6 * np.eye(6))
-    wanted = [min(mahalanobis(f, mean, inverse) ** 2 for mean in means) for f in feature]
-    np.testing.assert_allclose(fitted.distance(feature), wanted, rtol=1e-6)
+
+    def inverse(rows):
+        covariance = rows.T @ rows / len(rows)
+        return np.linalg.inv(covariance + 1e-3 * np.trace(covariance) / 6 * np.eye(6))
+
+    known = feature[label < 2]
+    means = [known[:60].mean(0), known[60:].mean(0)]
+    within = inverse(np.concatenate([known[:60] - means[0], known[60:] - means[1]]))
+    whole = inverse(known - known.mean(0))
+    wanted = [
+        min(mahalanobis(f, mean, within) ** 2 for mean in means) - mahalanobis(f, known.mean(0), whole) ** 2
+        for f in feature
+    ]
+    trained = np.array(wanted)[label < 2]
+    wanted = (wanted - trained.mean()) / trained.std()
+    np.testing.assert_allclose(fitted.distance(feature), wanted, rtol=1e-6, atol=1e-6)
     assert fitted.means.shape == (2, 6)
 
 
@@ -81,13 +98,15 @@ def test_it_comes_back_from_its_file(features, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [
-        {"whiten": torch.ones(3, 2), "means": torch.ones(2, 3)},
-        {"whiten": torch.ones(3, 3), "means": torch.ones(2, 2)},
-        {"whiten": torch.ones(3, 3), "means": torch.ones(0, 3)},
-        {"whiten": torch.ones(3, 3)},
-        {"whiten": torch.ones(3, 3), "means": torch.ones(2, 3), "more": torch.ones(1)},
-        {"whiten": torch.full((3, 3), float("nan")), "means": torch.ones(2, 3)},
-        {"whiten": torch.ones(1, 1).expand(5000, 5000), "means": torch.ones(2, 1).expand(2, 5000)},
+        GOOD | {"whiten": torch.ones(3, 2)},
+        GOOD | {"means": torch.ones(2, 2)},
+        GOOD | {"means": torch.ones(0, 3)},
+        GOOD | {"mean_all": torch.ones(2)},
+        {key: value for key, value in GOOD.items() if key != "whiten_all"},
+        GOOD | {"trained": torch.tensor([1.0, 0.0])},
+        GOOD | {"more": torch.ones(1)},
+        GOOD | {"whiten": torch.full((3, 3), float("nan"))},
+        {key: torch.ones(1).expand([5000 if n == 3 else n for n in value.shape]) for key, value in GOOD.items()},
         ["whiten"],
     ],
 )
@@ -139,7 +158,7 @@ def test_a_curve_without_statistics_or_without_a_class_other_is_refused(weights)
     write_sidecar(weights, read_sidecar(weights) | {"open_set": {"centre": 1, "scale": 1}})
     with pytest.raises(UsageError, match=r"w\.open_set\.pt, which is not there"):
         Recognizer.from_checkpoint(weights, use_gpu=False)
-    OpenSet(np.eye(16), np.zeros((1, 16))).save(weights)
+    OpenSet(np.eye(16), np.zeros((1, 16)), np.eye(16), np.zeros(16), np.ones(2)).save(weights)
     write_sidecar(weights, read_sidecar(weights) | {"label_names": list("wxyz")})
     with pytest.raises(UsageError, match="needs a class named other"):
         Recognizer.from_checkpoint(weights, use_gpu=False)
