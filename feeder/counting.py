@@ -28,7 +28,8 @@ from feeder.windows import Resampler
 
 SEEN = 0.4  # a joint is used if it is seen in this share of the frames in which the joint seen most is
 WEIGHTS = {"elbow": 0.75, "wrist": 0.5, "hand": 0.5}  # of joints with such a word in their name: arms move as they like
-EVIDENCE = 1.2  # of one of the two curves, see there: less is noise
+EVIDENCE, EVIDENCE_IN_TURN = 1.2, 1.0  # of one of the two curves, and of the sides in turn: less is noise,
+EVIDENCE_IF_MOVING, EVIDENCE_IN_TURN_IF_MOVING = 0.0, 0.8  # the same for who is known to move
 SHARE = 0.4  # of the usual swing: a smaller one does not count,
 SHARE_IN_TURN = 0.25  # if the sides move in turn: the first and the last step are half a swing
 IN_TURN = 0.5  # the sides move in turn if the way of their difference is this share of the way of everything else,
@@ -58,16 +59,18 @@ class Count:
     period: float
 
 
-def count(keypoints: np.ndarray, fps: float, skeleton: Skeleton) -> Count:
+def count(keypoints: np.ndarray, fps: float, skeleton: Skeleton, moving: bool = False) -> Count:
     """The repetitions of one person.
 
     Args:
         keypoints: (T, V, 3) x, y, score; x and y in one unit, such as pixels; a score of 0 is a missing joint.
         fps: frames per second, steady.
         skeleton: the layout of the V joints.
+        moving: it is known, from the name of the action, that something is repeated. Then a motion as small as the noise
+            counts too, but then also the noise of who stands still.
     """
     places, kept = normalised(keypoints, skeleton)
-    return _count(places, kept, fps, skeleton, within=True)[0]
+    return _count(places, kept, fps, skeleton.flip, moving, within=True)[0]
 
 
 class Counter:
@@ -77,13 +80,14 @@ class Counter:
         fps: frames per second at which the motion is looked at; frames may come at any rate.
         skeleton: the layout of the joints.
         rate: frames per second of the video, on average.
+        moving: as for count.
 
     Attributes:
         repetitions: those completed so far.
     """
 
-    def __init__(self, fps: float, skeleton: Skeleton, rate: float = 30.0):
-        self.fps, self.skeleton, self.resampler = fps, skeleton, Resampler(fps, rate)
+    def __init__(self, fps: float, skeleton: Skeleton, rate: float = 30.0, moving: bool = False):
+        self.fps, self.skeleton, self.moving, self.resampler = fps, skeleton, moving, Resampler(fps, rate)
         self.samples: list[np.ndarray] = []
         self.settled = self.repetitions = self.waiting = 0
 
@@ -94,7 +98,7 @@ class Counter:
         self.waiting += len(new)
         if self.waiting >= EVERY * self.fps:
             self.waiting = 0
-            counted = count(np.stack(self.samples), self.fps, self.skeleton)
+            counted = count(np.stack(self.samples), self.fps, self.skeleton, self.moving)
             self.repetitions = self.settled + counted.repetitions
             if len(self.samples) > MEMORY * self.fps:
                 self._forget(counted.moments)
@@ -141,27 +145,28 @@ def interpolated(keypoints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # --------------------------------------------------------------------------------------------------------- counting
 
 
-def _count(places: np.ndarray, kept: np.ndarray, fps: float, skeleton: Skeleton, within: bool) -> tuple[Count, float]:
-    """The repetitions, and the way of the curve on which they are counted."""
+def _count(
+    places: np.ndarray, kept: np.ndarray, fps: float, flip: np.ndarray, moving: bool, within: bool
+) -> tuple[Count, float]:
+    """The repetitions, and the way of the curve on which they are counted; within: look within one large motion too."""
     if len(places) < 3 or not kept.any():
         return nothing(), 0.0
-    flip = skeleton.flip
     pair = kept & kept[flip] & (flip != np.arange(len(flip)))
     one = np.flatnonzero(pair & (np.arange(len(flip)) < flip))
     x, y, a, b = places[:, kept, 0], places[..., 1], places[:, one, 1], places[:, flip[one], 1]
     middle, apart = (a + b) / np.sqrt(2), (a - b) / np.sqrt(2)  # (T, pairs): lengths are kept
     heights = np.concatenate([y[:, kept & ~pair], middle], 1)
     main, turn = strongest(np.concatenate([x, heights], 1), fps, SHARE), strongest(apart, fps, SHARE_IN_TURN)
-    if max(main.evidence, turn.evidence) < EVIDENCE:
+    if max(main.evidence, turn.evidence) < (EVIDENCE_IF_MOVING if moving else EVIDENCE):
         return nothing(), 0.0
-    if in_turn(turn, main) and balance(a, b, fps) > BALANCE:
+    if in_turn(turn, main, moving) and balance(a, b, fps) > BALANCE:
         return steps(turn, fps), turn.way
     if within:
         main = without_ends(main, smoothed(np.concatenate([x, heights], 1), fps))
     counted = cycles(main, heights, fps)
     if within and counted.repetitions < 2:
         for first, last in rests(main, fps):
-            inner, way = _count(places[first:last], kept, fps, skeleton, within=False)
+            inner, way = _count(places[first:last], kept, fps, flip, moving, within=False)
             if inner.repetitions >= LEAST_WITHIN and way > WITHIN * main.way:
                 return Count(inner.repetitions, inner.moments + first, inner.period), way
     return counted, main.way
@@ -171,8 +176,10 @@ def nothing() -> Count:
     return Count(0, np.zeros(0, int), 0.0)
 
 
-def in_turn(turn: Curve, main: Curve) -> bool:
-    return turn.evidence > 1 and len(turn.swings) > 2 and turn.way > IN_TURN * main.way
+def in_turn(turn: Curve, main: Curve, moving: bool) -> bool:
+    """Whether the difference of the two sides is the motion that is repeated."""
+    evidence = EVIDENCE_IN_TURN_IF_MOVING if moving else EVIDENCE_IN_TURN
+    return turn.evidence > evidence and len(turn.swings) > 2 and turn.way > IN_TURN * main.way
 
 
 def balance(a: np.ndarray, b: np.ndarray, fps: float) -> float:

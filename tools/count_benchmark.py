@@ -3,10 +3,11 @@
     python tools/count_benchmark.py --penn_action <labels/> --utd_mhad <Skeleton/>          # the table of docs/counting.md
     python tools/count_benchmark.py --penn_action <labels/> --part train                    # to choose settings
 
-A clip of Penn Action is one repetition, from one extreme to the same extreme again (of jump_rope: three). It is repeated 3 to 8
-times as it is, each repetition in 0.7 to 1.4 times its time with smooth changes between them, after and before up to two
-seconds of standing still; then simulate_detection makes it noisy. Of UTD-MHAD the clips are taken as they are, seen from the
-front; steps are counted on the depth of the knees, which the counter does not see.
+A clip of Penn Action is one repetition, from one extreme to the same extreme again (of jump_rope: three). It is counted as it
+is, and repeated 3 to 8 times, each in 0.7 to 1.4 times its time with smooth changes between them, before and after them up to
+two seconds of standing still; then simulate_detection makes it noisy. Rope jumps end elsewhere than they began, so they are not
+repeated. Of UTD-MHAD the clips are taken as they are, seen from the front; steps are counted on the depth of the knees, which
+the counter does not see.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -29,8 +31,8 @@ from feeder.synthetic.detection import simulate_detection
 from tools.command import run
 from torchlight.errors import DataError
 
-FPS = 30.0  # Penn Action does not say its own
-REPETITIONS = {"jumping_jacks": 1, "squat": 1, "pushup": 1, "situp": 1, "pullup": 1, "jump_rope": 3}  # in a clip
+FPS = 30.0  # that of UTD-MHAD; Penn Action does not say its own
+ONCE = ("jumping_jacks", "squat", "pushup", "situp", "pullup")  # of which a clip is one repetition
 KNEES, STEP = ("left_knee", "right_knee"), 0.05  # metres by which a knee comes forward in a step, at least
 FRAME = 640, 480
 BODY = load_skeleton("penn-action")
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=3, help="how often each clip is drawn (default: 3)")
     parser.add_argument("--jitter", type=float, default=0.03, help="error of a joint in body sizes (default: 0.03)")
     parser.add_argument("--lost", type=float, default=0.1, help="share of missing joints (default: 0.1)")
+    parser.add_argument("--moving", action="store_true", help="tell the counter that something is repeated")
     parser.add_argument("--seed", type=int, default=0)
     arg = parser.parse_args()
     for option in ("penn_action", "utd_mhad"):
@@ -57,15 +60,22 @@ def main() -> None:
 
     print("| motion | sequences | exact | within one | too many | too few |\n|---|---|---|---|---|---|")
     rng = np.random.default_rng(arg.seed)
+    clean, noisy = Trial(0, 0, arg.moving, rng), Trial(arg.jitter, arg.lost, arg.moving, rng)
     if arg.penn_action:
-        errors = penn_errors(arg.penn_action, arg.part, arg.times, arg.jitter, arg.lost, rng)
-        for action in REPETITIONS:
+        clips = penn_clips(arg.penn_action, arg.part)
+        print(
+            row("all five, clips as they are: 1", [clean.error(*clip, 1) for action in ONCE for clip in clips[action]])
+        )
+        print(row("jump_rope, clips as they are: 3", [clean.error(*clip, 3) for clip in clips["jump_rope"]]))
+        errors = {action: [noisy.error_repeated(*clip) for clip in clips[action] * arg.times] for action in ONCE}
+        for action in ONCE:
             print(row(action, errors[action]))
-        print(row("the first five", [error for action in list(REPETITIONS)[:5] for error in errors[action]]))
+        print(row("all five", [error for action in ONCE for error in errors[action]]))
     if arg.utd_mhad:
-        for noise in (0, 1):
-            for action, errors in utd_errors(arg.utd_mhad, arg.part, noise * arg.jitter, noise * arg.lost, rng).items():
-                print(row(action + ", detected" * noise, errors))
+        clips = utd_clips(arg.utd_mhad, arg.part)
+        for trial, ending in ((clean, ""), (noisy, ", detected")):
+            for action in clips:
+                print(row(action + ending, [trial.error(*clip) for clip in clips[action]]))
 
 
 def row(name: str, errors: list[int]) -> str:
@@ -75,35 +85,58 @@ def row(name: str, errors: list[int]) -> str:
     return f"| {name} | {len(wrong)} | " + " | ".join(f"{100 * share:.1f} %" for share in shares) + " |"
 
 
-def penn_errors(folder: str, part: str, times: int, jitter: float, lost: float, rng) -> dict[str, list[int]]:
-    errors: dict[str, list[int]] = {action: [] for action in REPETITIONS}
+@dataclass
+class Trial:
+    """Counts clips of centred fractions and scores (T, V, 3).
+
+    Args:
+        jitter, lost: of simulate_detection; 0 and 0: no noise.
+        moving: of count.
+    """
+
+    jitter: float
+    lost: float
+    moving: bool
+    rng: np.random.Generator
+
+    def error(self, points: np.ndarray, frame_size: tuple[int, int], true: int) -> int:
+        """Counted less true."""
+        sample = (points * (points[..., 2:] > 0)).transpose(2, 0, 1)[..., None]  # (3, T, V, 1)
+        if self.jitter or self.lost:
+            aspect = frame_size[0] / frame_size[1]
+            sample = simulate_detection(sample, BODY.flip, aspect, self.rng, self.jitter, self.lost)
+        x, y, score = sample[..., 0]
+        pixels = np.stack([(x + 0.5) * frame_size[0], (y + 0.5) * frame_size[1], score], -1) * (score > 0)[..., None]
+        return count(pixels, FPS, BODY, self.moving).repetitions - true
+
+    def error_repeated(self, points: np.ndarray, frame_size: tuple[int, int]) -> int:
+        times = int(self.rng.integers(3, 9))
+        return self.error(still_around(repeated(points, times, self.rng), self.rng), frame_size, times)
+
+
+def penn_clips(folder: str, part: str) -> dict[str, list[tuple[np.ndarray, tuple[int, int]]]]:
+    """Of each action the clips and the sizes of their frames."""
+    clips: dict[str, list] = {action: [] for action in (*ONCE, "jump_rope")}
     for clip in penn_action.list_clips(folder, part).clips:
         action = penn_action.ACTIONS[clip.label]
-        if action not in REPETITIONS:
-            continue
-        sequence = penn_action.read(clip.path)
-        once = np.concatenate([sequence.keypoints[0], sequence.scores[0][..., None]], -1)  # (T, V, 3)
-        for _ in range(times):
-            times_done = int(rng.integers(3, 9))
-            long = still_around(repeated(once, times_done, rng), rng)
-            keypoints = detected(long, sequence.frame_size, jitter, lost, rng)
-            errors[action].append(count(keypoints, FPS, BODY).repetitions - times_done * REPETITIONS[action])
-    return errors
+        if action in clips:
+            sequence = penn_action.read(clip.path)
+            points = np.concatenate([sequence.keypoints[0], sequence.scores[0][..., None]], -1)
+            clips[action].append((points, sequence.frame_size))
+    return clips
 
 
-def utd_errors(folder: str, part: str, jitter: float, lost: float, rng) -> dict[str, list[int]]:
-    errors: dict[str, list[int]] = {"jogging in place": [], "walking in place": [], "squat": []}
+def utd_clips(folder: str, part: str) -> dict[str, list[tuple[np.ndarray, tuple[int, int], int]]]:
+    """Of each action the clips, the sizes of their frames, and how many repetitions they have."""
+    clips: dict[str, list] = {"jogging in place": [], "walking in place": [], "squat": []}
     kinect = load_skeleton("utd-mhad")
     for clip in utd_mhad.list_clips(folder, part).clips:
         action = utd_mhad.ACTIONS[clip.label]
-        if action not in errors:
-            continue
-        joints = utd_mhad.read(clip.path).keypoints[0].astype(float)  # (T, V, 3) metres
-        true = 1 if action == "squat" else steps_by_depth(joints, kinect)
-        pixels = from_the_front(joints)
-        keypoints = detected(remap(pixels, kinect, BODY) / [*FRAME, 1] - [0.5, 0.5, 0], FRAME, jitter, lost, rng)
-        errors[action].append(count(keypoints, utd_mhad.FPS, BODY).repetitions - true)
-    return errors
+        if action in clips:
+            joints = utd_mhad.read(clip.path).keypoints[0].astype(float)  # (T, V, 3) metres
+            points = remap(from_the_front(joints), kinect, BODY) / [*FRAME, 1] - [0.5, 0.5, 0]
+            clips[action].append((points, FRAME, 1 if action == "squat" else steps_by_depth(joints, kinect)))
+    return clips
 
 
 def steps_by_depth(joints: np.ndarray, kinect) -> int:
@@ -143,15 +176,6 @@ def between(clip: np.ndarray, at: np.ndarray) -> Iterator[np.ndarray]:
 def still_around(clip: np.ndarray, rng) -> np.ndarray:
     before, after = rng.integers(0, int(2 * FPS), 2)
     return np.concatenate([np.repeat(clip[:1], before, 0), clip, np.repeat(clip[-1:], after, 0)])
-
-
-def detected(clip: np.ndarray, frame_size: tuple[int, int], jitter: float, lost: float, rng) -> np.ndarray:
-    """Centred fractions (T, V, 3) -> pixels (T, V, 3) as of a detector."""
-    sample = (clip * (clip[..., 2:] > 0)).transpose(2, 0, 1)[..., None]  # (3, T, V, 1)
-    if jitter or lost:
-        sample = simulate_detection(sample, BODY.flip, frame_size[0] / frame_size[1], rng, jitter, lost)
-    x, y, score = sample[..., 0]
-    return np.stack([(x + 0.5) * frame_size[0], (y + 0.5) * frame_size[1], score], -1) * (score > 0)[..., None]
 
 
 if __name__ == "__main__":

@@ -157,6 +157,13 @@ def test_the_noise_of_one_who_stands_still_is_hardly_ever_a_repetition():
     assert sum(count(with_noise(still(STAND, 150), seed), FPS, BODY).repetitions > 0 for seed in range(50)) <= 1
 
 
+def test_steps_as_small_as_the_noise_count_for_who_is_known_to_move():
+    clips = [with_noise(STAND + (steps(8) - STAND) * [1, 0.2, 1], seed, lost=0) for seed in range(20)]
+    counted = np.array([[count(clip, FPS, BODY, moving).repetitions for clip in clips] for moving in (False, True)])
+    assert (counted[0] == 0).sum() >= 8
+    assert (np.abs(counted[1] - 8) <= 2).sum() >= 16
+
+
 def test_a_hop_twice_a_jumping_jack_counts_the_jumping_jacks():
     hop = np.array([0, -25.0, 0])
     small = body(wrist=(15, -40), elbow=(8, -20))  # arms that hardly move: the hops are the strongest motion
