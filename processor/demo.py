@@ -38,7 +38,7 @@ from torchlight.shard import Shard
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
-ENDINGS = ".mp4", ".json", ".csv", ".html"
+ENDINGS = ".mp4", ".json", ".csv", "_segments.csv", ".html"
 
 MakeEstimator = Callable[..., PoseEstimator]
 
@@ -165,7 +165,7 @@ def estimator_of(
 def output_names(paths: list[Path], arg: Namespace) -> list[Path]:
     """Where each result goes, without its ending; where two would have one name, all keep their endings."""
     names = [path.name if path.is_dir() else path.stem for path in paths]
-    if len(set(names)) < len(names):
+    if len({name + ending for name in names for ending in ENDINGS}) < len(names) * len(ENDINGS):
         names = [path.name for path in paths]
     outputs = [Path(arg.output_dir) / name for name in names]
     sources = {Path(path).resolve() for path in (*paths, arg.keypoints, arg.label_names) if path}

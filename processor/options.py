@@ -266,6 +266,14 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     group.add_argument("--shard", type=shard, metavar="K/N", help="of a folder the K-th of N parts, for a job array")
     group.add_argument("--skip_done", action="store_true", help="skip videos whose whole result is there and is newer")
     group.add_argument("--show", action="store_true", help="a window with the picture too, as live; q ends it")
+    group.add_argument("--only_recognised", action="store_true", help="draw and list only persons who are recognised")
+    group.add_argument("--only-recognised", action="store_true", help=argparse.SUPPRESS, dest="only_recognised")
+    group.add_argument(
+        "--max_persons",
+        type=POSITIVE,
+        metavar="N",
+        help="only the N largest and surest persons of a frame; default: all",
+    )
     group.add_argument(
         "--json", action="store_true", help="the result as JSON on stdout, a line a video; the rest on stderr"
     )
@@ -295,6 +303,12 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
         "--window", type=number(int, 8), metavar="T", help="frames of a window; default: those of the weights, or 64"
     )
     group.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one window to the next")
+    group.add_argument(
+        "--vote",
+        default="segments",
+        choices=["segments", "mean"],
+        help="the video's label: the one recognised longest, or that of the mean of the windows, as of old",
+    )
     group.add_argument(
         "--model_fps",
         type=number(float, 1),

@@ -4,7 +4,8 @@
     where the network looks,  | where it looks, on the video
     and what it says          |
 
-Pictures are (H, W, 3) uint8 RGB. Everything is sized by the height of the mosaic.
+Below them is room for a timeline (timeline.py). Pictures are (H, W, 3) uint8 RGB. Everything is sized by the height of
+the mosaic.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from feeder.skeleton import Skeleton
 from feeder.video.opencv import cv2
-from processor.recognizer import Recognizer
+from processor.recognizer import UNKNOWN, Recognizer
 from processor.video.windows import Window
 
 COLOURS = np.array(  # of the tracks in turn: bright on black, easy to distinguish
@@ -26,6 +27,9 @@ WHITE, GREY, INK = (255, 255, 255), (200, 205, 212), (14, 16, 20)
 BOLD, REGULAR = 600, 400
 SHIFT = 4  # binary places in the coordinates of lines and circles
 WIDEST = 4096  # pixels of a pane, for a video that is a strip: H.264 takes twice that
+LEAST_HEIGHT = 240  # pixels of a mosaic that has room for a timeline
+CROWD = 6  # persons, above whom the labels get smaller and "unknown" is not written
+PLACES_ACROSS, PLACES_DOWN = (0, -1, 1, -2, 2), (0, -1, 1, -2, 2, -3, 3, -4, 4, 5, 6, 8)  # of a label, if home is taken
 COARSE = 4  # the glow has no edges: every fourth pixel is enough
 
 
@@ -60,12 +64,20 @@ class BodyInPane:
 
 
 def drawn_person(
-    recognizer: Recognizer, window: Window | None, track: int, joints: np.ndarray, index: int
+    recognizer: Recognizer,
+    window: Window | None,
+    track: int,
+    joints: np.ndarray,
+    index: int,
+    answer: tuple[str, float] | None = None,
 ) -> DrawnPerson:
-    """A person in frame `index` with the prediction of a window: label, score, and the attention at that frame."""
+    """A person in frame `index`, with the attention at that frame of a window.
+
+    answer: the label and its score; None: those of the window.
+    """
     if window is None:
-        return DrawnPerson(track, joints)
-    label, score = recognizer.decide(window.probability)
+        return DrawnPerson(track, joints, *(answer or ()))
+    label, score = recognizer.decide(window.probability) if answer is None else answer
     attention = None
     if window.attention is not None:
         T = len(window.attention)
@@ -81,13 +93,15 @@ class Mosaic:
         frame_size: width and height of the frames; each pane has their shape.
         height: of the mosaic, in pixels. Its `size`, width and height, is even.
         skeleton: the layout of the persons.
+        timeline: whether there are rows for it at the bottom, `strip` many; a small mosaic has none.
     """
 
-    def __init__(self, frame_size: tuple[int, int], height: int, skeleton: Skeleton):
+    def __init__(self, frame_size: tuple[int, int], height: int, skeleton: Skeleton, timeline: bool = False):
         width, tall = frame_size
-        self.h = max(16, round(min(height / 2, WIDEST * tall / width)))  # of a pane
+        self.strip = 2 * round(height / 60) if timeline and height >= LEAST_HEIGHT else 0
+        self.h = max(16, round(min((height - self.strip) / 2, WIDEST * tall / width)))  # of a pane
         self.w = min(max(16, round(self.h * width / tall)), WIDEST)
-        self.size = 2 * self.w, 2 * self.h
+        self.size = 2 * self.w, 2 * self.h + self.strip
         self.zoom = np.array([self.w / width, self.h / tall])
         self.bones = skeleton.bones
         self.font = cv2.FontFace("sans")  # OpenCV brings it, with most of Unicode
@@ -104,7 +118,8 @@ class Mosaic:
         """The frame `image` and its persons, with the label of the whole video ("": none yet) -> (H, W, 3)."""
         h, w = self.h, self.w
         persons = [(person, body) for person in persons if (body := self._body(person)).there.any()]
-        mosaic = np.zeros((2 * h, 2 * w, 3), np.uint8)
+        whole = np.zeros((2 * h + self.strip, 2 * w, 3), np.uint8)
+        mosaic = whole[: 2 * h]
         video, given, said, seen = mosaic[:h, :w], mosaic[:h, w:], mosaic[h:, :w], mosaic[h:, w:]
 
         video[:] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if len(image) > h else cv2.INTER_LINEAR)
@@ -129,7 +144,7 @@ class Mosaic:
             self._caption(pane, name)
         if fps is not None:
             self._caption(video, f"{fps:.1f} fps", right=True)
-        return mosaic
+        return whole
 
     def _body(self, person: DrawnPerson) -> BodyInPane:
         joints = np.asarray(person.joints, float)
@@ -177,25 +192,62 @@ class Mosaic:
             cv2.circle(pane, at[j], round(max(1.05 * thick, 2) * 2**SHIFT), joint, -1, cv2.LINE_AA, SHIFT)
 
     def _say(self, pane: np.ndarray, persons: list[tuple[DrawnPerson, BodyInPane]]) -> None:
-        """What is said of each person, on a pill above the head, clear of those already there."""
-        high = round(1.5 * self.letter)
-        taken = []
-        for person, body in sorted(persons, key=lambda each: each[1].box[0, 1]):
-            if not person.label:
+        """What is said of each person, on a pill near the head, clear of the pills there are and of the other persons."""
+        crowd = len(persons) > CROWD
+        letter = max(7, round(self.letter * max(0.5, CROWD / len(persons)))) if crowd else self.letter
+        high = round(1.5 * letter)
+        crowded = self._crowded([body for _, body in persons])
+        taken = np.zeros((0, 4))
+        for i in sorted(range(len(persons)), key=lambda i: persons[i][1].box[0, 1]):
+            person, body = persons[i]
+            if not person.label or (crowd and person.label == UNKNOWN):
                 continue
-            (left, top), (right, _) = body.box
-            text, size, wide = self._fit(person.label, self.letter, 0.9 * self.w - high, f"  {person.score:.2f}")
+            text, size, wide = self._fit(person.label, letter, 0.9 * self.w - high, f"  {person.score:.2f}")
             wide += high
-            x = round(np.clip((left + right - wide) / 2, 2, self.w - wide - 2))
-            y = round(np.clip(top - 0.1 * body.extent - high, 2 * self.letter, self.h - 4.5 * self.letter))
-            for at, a, b in sorted(taken):
-                if x < b and a < x + wide and abs(y - at) < high + 2:
-                    y = at + high + 2
-            taken.append((y, x, x + wide))
+            x, y = self._place(body, wide, high, taken, crowded)
+            taken = np.concatenate([taken, [[x, y, x + wide, y + high]]])
             colour = tuple(body.colour.tolist())
             middle = y + high // 2
             cv2.line(pane, (x + high // 2, middle), (x + wide - high // 2, middle), colour, high, cv2.LINE_AA)
             self._write(pane, text, x + high // 2, middle, size, INK, BOLD)
+
+    def _place(self, body: BodyInPane, wide: int, high: int, taken: np.ndarray, crowded: np.ndarray) -> tuple[int, int]:
+        """The left upper corner of a pill of that size: above the head, or the nearest place that covers less.
+
+        Args:
+            taken: (N, 4) left, top, right, bottom of the pills there are.
+            crowded: of _crowded.
+        """
+        (left, top), (right, _) = body.box
+        home = np.array([(left + right - wide) / 2, top - 0.1 * body.extent - high])
+        shift = np.stack(np.meshgrid(PLACES_ACROSS, PLACES_DOWN), -1).reshape(-1, 2)  # (K, 2), the first is home
+        at = home + shift * [0.5 * wide, high + 3]
+        highest, lowest = 2.0 * self.letter, self.h - 2.6 * self.letter - high - 2
+        at = at.clip([2, min(highest, lowest)], [max(2, self.w - wide - 2), max(highest, lowest)]).round()
+        end = at + [wide, high]
+        apart = (at[:, None] >= taken[:, 2:] + 2) | (end[:, None] + 2 <= taken[:, :2])  # (K, N, 2)
+        pills = (~apart.any(-1)).sum(1)
+        (x, y), (to_x, to_y) = (np.maximum(each.T.astype(int), 0) // COARSE for each in (at, end + 2 * COARSE))
+        rows, columns = np.array(crowded.shape) - 1
+        x, to_x, y, to_y = x.clip(0, columns), to_x.clip(0, columns), y.clip(0, rows), to_y.clip(0, rows)
+        covered = crowded[to_y, to_x] - crowded[y, to_x] - crowded[to_y, x] + crowded[y, x]
+        cost = 1000.0 * pills + 3.0 * covered + np.linalg.norm((at - home) / high, axis=1)
+        return tuple(at[cost.argmin()].astype(int).tolist())
+
+    def _crowded(self, bodies: list[BodyInPane]) -> np.ndarray:
+        """How much of the bodies lies left of and above each place: the integral of points along the bones, every COARSE
+        pixels.
+        """
+        grid = np.zeros((-(-self.h // COARSE), -(-self.w // COARSE)), np.float32)
+        for body in bodies:
+            points = [body.points[body.there]]
+            if bones := [(a, b) for a, b in self.bones if body.there[a] and body.there[b]]:
+                a, b = body.points[np.array(bones).T]
+                points += [a + (b - a) * share for share in (0.25, 0.5, 0.75)]
+            x, y = (np.concatenate(points) // COARSE).astype(int).T
+            inside = (x >= 0) & (y >= 0) & (x < grid.shape[1]) & (y < grid.shape[0])
+            np.add.at(grid, (y[inside], x[inside]), 1)
+        return cv2.integral(grid)
 
     def _verdict(self, pane: np.ndarray, voted: str, score: float) -> None:
         """The answer along the lower edge, over a bar as long as it is sure."""

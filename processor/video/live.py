@@ -7,7 +7,8 @@ Four threads, each of which takes the latest item when it is ready for the next 
 
     camera -> poses -> tracks and predictions -> the picture, its window and its file
 
-An hour takes no more memory than a minute: of the windows, the vote is kept, and a row each on disk.
+An hour takes no more memory than a minute: of the windows and segments, the votes are kept, and a row each on disk. What a
+person does now is said at once; a segment is final some seconds after it is over (segments.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -35,9 +36,11 @@ from processor.recognizer import Recognizer
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
-from processor.video.result import build_result, print_result, window_row, write_result
+from processor.video.result import build_result, print_result, segment_row, window_row, write_result
+from processor.video.segments import Segment, Segmenter
 from processor.video.settings import Settings
-from processor.video.vote import Vote
+from processor.video.timeline import Timeline
+from processor.video.vote import LongestLabel, Vote, answer_of_mean
 from processor.video.windows import Window, WindowClassifier
 from torchlight.latest import latest
 from torchlight.lock import exclusive
@@ -45,12 +48,20 @@ from torchlight.lock import exclusive
 LONG_SIDE = 256  # of the picture that MoveNet sees: two thirds of the work of 320
 IDLE = 0.1  # seconds without a picture after which the keys of the window are read all the same
 RECENT = 30  # pictures over which the frame rate is measured
+SHOWN = 60.0  # seconds of the timeline in the picture
 
-Tracked = tuple[Frame, list[DrawnPerson], np.ndarray | None]  # a picture, its persons, the vote over them
+
+class Tracked(NamedTuple):
+    """A picture, its persons, what they do (None: it is not known yet), and the segments of the last SHOWN seconds."""
+
+    frame: Frame
+    persons: list[DrawnPerson]
+    answer: tuple[str, float] | None
+    segments: list[Segment]
 
 
 def process_stream(settings: Settings, recognizer: Recognizer, source: str, estimate: PoseEstimator) -> dict[str, Any]:
-    """Run until q, Ctrl-C or the end of the stream; then <name>.mp4, .json and .csv are there, like those of a file."""
+    """Run until q, Ctrl-C or the end of the stream; then <name>.mp4, .json and the rest are there, like those of a file."""
     source, name = source_of(source)
     output = settings.output_dir / name
     lock = exclusive(settings.output_dir, name, "another --output_dir")
@@ -65,8 +76,11 @@ def process_stream(settings: Settings, recognizer: Recognizer, source: str, esti
             settings.fps,
             camera.fps,
             batch=1,
+            short=settings.short,
+            short_stride=settings.short_stride,
+            max_persons=settings.max_persons,
         )
-        record = Record(recognizer)
+        record = Record(recognizer, settings.vote, settings.only_recognised)
         tracked = track(latest(estimate_poses(camera, estimate)), classifier, record)
         drawn = draw(latest(tracked, IDLE), camera, recognizer, stop, settings.height, output)
         if not stop.is_set():
@@ -113,25 +127,46 @@ def estimate_poses(camera: Camera, estimate: Callable[[np.ndarray], np.ndarray])
 
 
 def track(poses: Iterator[tuple[Frame, np.ndarray]], classifier: WindowClassifier, record: Record) -> Iterator[Tracked]:
-    """Every person with the latest prediction, which comes every --stride frames. After the last picture, what is left
-    is classified.
-    """
+    """Every person with what it does now, by its latest windows. After the last picture, what is left is classified."""
     predictions: dict[int, Window] = {}
+    segmenter, recent = Segmenter(classifier.recognizer), deque[Segment]()
+    current: dict[int, Segment] = {}
+    shown: list[Segment] = []
     for frame, persons in poses:
         numbers, joints = classifier.add_frame(frame.index, frame.seconds, persons)
         predictions |= {window.track: window for window in record.take(classifier)}
         predictions = {number: window for number, window in predictions.items() if number in classifier.tracks}
+        short, classifier.short_windows = classifier.short_windows, []
+        over = [segment for window in short for segment in segmenter.add(window)]
+        over += segmenter.finish([number for number in segmenter.persons if number not in classifier.tracks])
+        record.add_segments(over)
+        recent += over
+        while recent and recent[0].end < frame.seconds - SHOWN:
+            recent.popleft()
+        for window in short:
+            if segment := segmenter.current(window.track):
+                current[window.track] = segment
+        current = {number: segment for number, segment in current.items() if number in classifier.tracks}
         record.count(frame)
+        if over or short:
+            shown = [*recent, *segmenter.undecided()]
         drawn = [
-            drawn_person(classifier.recognizer, predictions.get(number), number, points, frame.index)
+            drawn_person(
+                classifier.recognizer,
+                predictions.get(number),
+                number,
+                points,
+                frame.index,
+                record.answer_for(current.get(number)),
+            )
             for number, points in zip(numbers.tolist(), joints)
+            if not record.only_recognised or (number in current and current[number].recognised)
         ]
-        vote = Vote(classifier.recognizer.num_class)
-        for window in predictions.values():
-            vote.add(window.probability, window.seen)
-        yield frame, drawn, vote.mean
+        yield Tracked(frame, drawn, record.answer_now(predictions, current), shown)
     classifier.finish()
     record.take(classifier)
+    record.add_segments([segment for window in classifier.short_windows for segment in segmenter.add(window)])
+    record.add_segments(segmenter.finish())
 
 
 def draw(
@@ -143,7 +178,8 @@ def draw(
     output: Path,
 ) -> int:
     """Draw, show and write until the camera ends or `stop` is set; the number of pictures written."""
-    mosaic = Mosaic((camera.width, camera.height), height, recognizer.skeleton)
+    mosaic = Mosaic((camera.width, camera.height), height, recognizer.skeleton, timeline=True)
+    timeline, shown = Timeline(mosaic.size[0], mosaic.strip), None
     display, picture, drawn = Display(True), None, 0
     times: deque[float] = deque(maxlen=RECENT)
     with VideoWriter(output.with_name(f"{output.name}.mp4"), *mosaic.size, camera.fps) as out:
@@ -151,11 +187,16 @@ def draw(
             if stop.is_set():
                 camera.stop()  # after which there are a last picture or two
             if each is not None:
-                frame, persons, probability = each
+                frame, persons, answer, segments = each
                 times.append(frame.seconds)
                 rate = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else None
-                label, score = ("", 0.0) if probability is None else recognizer.decide(probability)
+                label, score = answer or ("", 0.0)
                 picture = mosaic.draw(frame.image, persons, label, score, fps=rate)
+                if mosaic.strip:
+                    if segments is not shown:
+                        timeline.show(segments, max(0.0, frame.seconds - SHOWN), max(SHOWN, frame.seconds))
+                        shown = segments
+                    timeline.paint(picture, frame.seconds)
                 out.write(picture, frame.seconds if drawn else 0.0)
                 drawn += 1
             if display(None if each is None else picture):
@@ -187,16 +228,21 @@ class RowsOnDisk(list):
 
 
 class Record:
-    """What is kept of a stream: the rows of all windows on disk, the vote, and counts of the camera's pictures.
+    """What is kept of a stream: the rows of all windows and segments on disk, the votes, and counts of pictures.
+
+    Args:
+        vote: "segments" or "mean".
+        only_recognised: list only persons who are recognised.
 
     Attributes:
         used, taken: pictures that were used, and all that the camera took until the last of them.
         seconds: time of that one.
     """
 
-    def __init__(self, recognizer: Recognizer):
-        self.recognizer, self.rows, self.tracks = recognizer, RowsOnDisk(), set()
-        self.vote = Vote(recognizer.num_class)
+    def __init__(self, recognizer: Recognizer, vote: str = "mean", only_recognised: bool = False):
+        self.recognizer, self.by, self.only_recognised = recognizer, vote, only_recognised
+        self.rows, self.segments, self.tracks, self.recognised = RowsOnDisk(), RowsOnDisk(), set(), set()
+        self.vote, self.longest = Vote(recognizer.num_class), LongestLabel(recognizer.threshold)
         self.used, self.taken, self.seconds = 0, 0, 0.0
 
     def count(self, frame: Frame) -> None:
@@ -211,7 +257,39 @@ class Record:
             self.vote.add(window.probability, window.seen)
         return windows
 
+    def add_segments(self, segments: list[Segment]) -> None:
+        for segment in segments:
+            self.longest.add(segment)
+            if segment.recognised:
+                self.recognised.add(segment.track)
+            if segment.recognised or not self.only_recognised:
+                self.segments.append(segment_row(segment))
+
+    def answer_for(self, current: Segment | None) -> tuple[str, float] | None:
+        """What is said of one person; None: what its latest window says."""
+        if self.by == "mean":
+            return None
+        return (current.label, current.score) if current is not None else ("", 0.0)
+
+    def answer_now(self, predictions: dict[int, Window], current: dict[int, Segment]) -> tuple[str, float] | None:
+        """What is said of the picture: the surest label of a person in it, or the mean of their latest windows."""
+        if self.by == "mean":
+            vote = Vote(self.recognizer.num_class)
+            for window in predictions.values():
+                vote.add(window.probability, window.seen)
+            return None if vote.mean is None else self.recognizer.decide(vote.mean)
+        surest = max(current.values(), key=lambda segment: (segment.recognised, segment.score), default=None)
+        return None if surest is None else (surest.label, surest.score)
+
     def result(self, name: str, drawn: int) -> dict[str, Any]:
         """The content of the .json: frames and fps are those of the .mp4, in a window they count the camera's pictures."""
         fps = (drawn - 1) / self.seconds if self.seconds else 0.0
-        return build_result(self.recognizer, self.vote.mean, self.rows, len(self.tracks), name, drawn, fps)
+        mean = self.vote.mean
+        answer = answer_of_mean(self.recognizer, mean) if self.by == "mean" else self.longest.answer(self.seconds)
+        tracks, rows = self.tracks, self.rows
+        if self.only_recognised:
+            tracks, rows = tracks & self.recognised, RowsOnDisk()
+            for row in self.rows:
+                if row["track"] in tracks:
+                    rows.append(row)
+        return build_result(self.recognizer, self.by, answer, mean, rows, self.segments, len(tracks), name, drawn, fps)

@@ -1,7 +1,7 @@
 """A video file, in two passes.
 
 1  decode -> estimate poses -> track and classify windows (windows.py); the joints go to a file on disk
-2  decode -> draw with the predictions (drawing.py) -> encode
+2  decode -> draw with the predictions (drawing.py) and the segments (segments.py, timeline.py) -> encode
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from processor.recognizer import Recognizer
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
-from processor.video.result import build_result, print_result, printable, window_row, write_result
+from processor.video.result import build_result, print_result, printable, segment_row, window_row, write_result
+from processor.video.segments import Segment, segments_of
 from processor.video.settings import Settings
-from processor.video.vote import Vote
+from processor.video.timeline import Timeline
+from processor.video.vote import LongestLabel, Vote, answer_of_mean
 from processor.video.windows import Window, WindowClassifier
 from torchlight.prefetch import prefetch
 
@@ -52,16 +54,19 @@ class JointsFile:
 def process_video(
     settings: Settings, recognizer: Recognizer, video: Video | BlankVideo, estimate: FrameEstimator, output: Path
 ) -> dict[str, Any]:
-    """Recognise the actions of a video, write <output>.mp4, .json, .csv and .html, print and return the result."""
+    """Recognise the actions of a video, write <output>.mp4, .json, .csv, _segments.csv and .html, print and return the
+    result.
+    """
     began, joints_file = perf_counter(), JointsFile()
-    windows, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
+    windows, segments, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
     broken = video.broken
     print("Pose estimation complete.")
-    result = summarise(recognizer, windows, num_frame, video)
+    result = summarise(settings, recognizer, windows, segments, num_frame, video)
     write_result(output, result)
     recognised = perf_counter()
     path = output.with_name(f"{output.name}.mp4")
-    path, drawn = draw(settings, recognizer, video, joints_file, windows, result, path)
+    predictions = Predictions(settings, recognizer, windows, segments)
+    path, drawn = draw(settings, recognizer, video, joints_file, predictions, result, path)
     if broken:
         print(f"{broken} damaged frames were left out.")
     if drawn < num_frame:
@@ -77,27 +82,54 @@ def classify_windows(
     video: Video | BlankVideo,
     estimate: FrameEstimator,
     joints_file: JointsFile,
-) -> tuple[list[Window], int]:
-    """The first pass: the windows of all persons, and the number of frames."""
+) -> tuple[list[Window], list[Segment], int]:
+    """The first pass: the windows and segments of all persons, and the number of frames."""
     skeleton, size = load_skeleton(estimate.layout), (video.width, video.height)
-    classifier = WindowClassifier(recognizer, skeleton, size, settings.window, settings.stride, settings.fps, video.fps)
+    classifier = WindowClassifier(
+        recognizer,
+        skeleton,
+        size,
+        settings.window,
+        settings.stride,
+        settings.fps,
+        video.fps,
+        short=settings.short,
+        short_stride=settings.short_stride,
+        max_persons=settings.max_persons,
+    )
     num_frame = 0
     poses = ((Frame(frame.index, frame.seconds, None), estimate(frame)) for frame in prefetch(video))
     for frame, persons in progress(prefetch(poses), "pose", video.num_frame):
         joints_file.write(*classifier.add_frame(frame.index, frame.seconds, persons))
         num_frame += 1
-    return classifier.finish(), num_frame
+    windows = classifier.finish()
+    return windows, segments_of(recognizer, classifier.short_windows), num_frame
 
 
 def summarise(
-    recognizer: Recognizer, windows: list[Window], num_frame: int, video: Video | BlankVideo
+    settings: Settings,
+    recognizer: Recognizer,
+    windows: list[Window],
+    segments: list[Segment],
+    num_frame: int,
+    video: Video | BlankVideo,
 ) -> dict[str, Any]:
     """The content of the .json."""
-    vote = Vote(recognizer.num_class)
+    vote, longest = Vote(recognizer.num_class), LongestLabel(recognizer.threshold)
     for window in windows:
         vote.add(window.probability, window.seen)
+    for segment in segments:
+        longest.add(segment)
+    mean, seconds = settings.vote == "mean", num_frame / video.fps
+    answer = answer_of_mean(recognizer, vote.mean) if mean else longest.answer(seconds)
+    if settings.only_recognised:
+        segments = [segment for segment in segments if segment.recognised]
+        recognised = {segment.track for segment in segments}
+        windows = [window for window in windows if window.track in recognised]
     rows, persons = [window_row(recognizer, window) for window in windows], len({window.track for window in windows})
-    return build_result(recognizer, vote.mean, rows, persons, printable(video.path), num_frame, video.fps)
+    parts = [segment_row(segment) for segment in segments]
+    name = printable(video.path)
+    return build_result(recognizer, settings.vote, answer, vote.mean, rows, parts, persons, name, num_frame, video.fps)
 
 
 def draw(
@@ -105,7 +137,7 @@ def draw(
     recognizer: Recognizer,
     video: Video | BlankVideo,
     joints_file: JointsFile,
-    windows: list[Window],
+    predictions: Predictions,
     result: dict[str, Any],
     path: Path,
 ) -> tuple[Path, int]:
@@ -114,13 +146,19 @@ def draw(
     Returns:
         The file and the number of frames in it. If q was pressed these are fewer, and its name ends in _partial.
     """
-    mosaic = Mosaic((video.width, video.height), settings.height, recognizer.skeleton)
-    predictions, display, drawn = Predictions(recognizer, windows), Display(settings.show), 0
-    label = result["label"] if windows else "no person seen"
-    frames = (
-        (frame.seconds, mosaic.draw(frame.image, predictions.persons(frame.index, *persons), label, result["score"]))
-        for frame, persons in zip(prefetch(video), joints_file)
-    )
+    mosaic = Mosaic((video.width, video.height), settings.height, recognizer.skeleton, timeline=True)
+    timeline = Timeline(mosaic.size[0], mosaic.strip)
+    timeline.show(predictions.all_segments, 0.0, result["frames"] / video.fps)
+    display, drawn = Display(settings.show), 0
+    label = result["label"] if result["top5"] else "no person seen"
+
+    def picture_of(frame: Frame, tracks: np.ndarray, joints: np.ndarray) -> tuple[float, np.ndarray]:
+        persons = predictions.persons(frame.index, tracks, joints)
+        picture = mosaic.draw(frame.image, persons, label, result["score"])
+        timeline.paint(picture, frame.seconds)
+        return frame.seconds, picture
+
+    frames = (picture_of(frame, *persons) for frame, persons in zip(prefetch(video), joints_file))
     sound_from = video.path if video.has_audio else None
     with VideoWriter(path, *mosaic.size, video.fps, sound_from) as out:
         for seconds, picture in progress(prefetch(frames), "drawing", result["frames"]):
@@ -133,21 +171,33 @@ def draw(
 
 
 class Predictions:
-    """The windows of each person, to find the one that a frame shows."""
+    """The windows and segments of each person, to find those that a frame shows."""
 
-    def __init__(self, recognizer: Recognizer, windows: list[Window]):
-        self.recognizer = recognizer
+    def __init__(self, settings: Settings, recognizer: Recognizer, windows: list[Window], segments: list[Segment]):
+        self.settings, self.recognizer, self.all_segments = settings, recognizer, segments
         self.windows: dict[int, list[Window]] = {}
         for window in windows:
             self.windows.setdefault(window.track, []).append(window)
         self.middles = {track: [w.first + w.last for w in of_track] for track, of_track in self.windows.items()}
+        self.segments: dict[int, list[Segment]] = {}
+        for segment in segments:
+            self.segments.setdefault(segment.track, []).append(segment)
+        self.firsts = {track: [s.first for s in of_track] for track, of_track in self.segments.items()}
 
     def persons(self, index: int, tracks: np.ndarray, joints: np.ndarray) -> list[DrawnPerson]:
-        """The persons of a frame, each as its window whose middle is nearest has it."""
-        return [
-            drawn_person(self.recognizer, self.nearest(track, index), track, points, index)
-            for track, points in zip(tracks.tolist(), joints)
-        ]
+        """The persons of a frame: with the attention of the window whose middle is nearest, and what the segment says,
+        or that window with --vote mean.
+        """
+        persons = []
+        for track, points in zip(tracks.tolist(), joints):
+            segment = self.segment(track, index)
+            if self.settings.only_recognised and not (segment and segment.recognised):
+                continue
+            answer = None
+            if segment is not None and self.settings.vote == "segments":
+                answer = segment.label, segment.score
+            persons.append(drawn_person(self.recognizer, self.nearest(track, index), track, points, index, answer))
+        return persons
 
     def nearest(self, track: int, index: int) -> Window | None:
         if track not in self.windows:
@@ -156,6 +206,12 @@ class Predictions:
         k = bisect(middles, 2 * index)
         near = [j for j in (k - 1, k) if 0 <= j < len(middles)]
         return self.windows[track][min(near, key=lambda j: abs(middles[j] - 2 * index))]
+
+    def segment(self, track: int, index: int) -> Segment | None:
+        """The one in which the frame is; before the first and after the last, these."""
+        if track not in self.segments:
+            return None
+        return self.segments[track][max(0, bisect(self.firsts[track], index) - 1)]
 
 
 def progress(items: Iterable, title: str, total: int | None) -> tqdm:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from processor.page.page import Facts, Page, Table, Timeline
-from processor.recognizer import UNKNOWN
 from processor.video.result import printable
 
 MOST_MOMENTS = 2000  # of the top 5
@@ -22,10 +21,15 @@ def demo_page(result: Row, video: Path, seconds: float) -> Page:
     for row in result["windows"]:
         rows.setdefault(row["track"], []).append(row)
     shown = {track: list(of_track(windows, seconds)) for track, windows in rows.items()}
+    segments: dict[int, list[tuple[float, float, str, float]]] = {}
+    for segment in result["segments"]:
+        begin, end = segment["first_second"], min(segment["last_second"], seconds)
+        if end > begin:
+            segments.setdefault(segment["track"], []).append((begin, end, segment["label"], segment["score"]))
     name = printable(Path(result["video"])).rsplit("/", 1)[-1]
     page = Page(name, "demo", subtitle=f"{result['label']}, {result['score']:.2f}")
-    tracks = [(f"person {track}", bars(of)) for track, of in shown.items()]
-    text = "Each bar is what one person does; grey is unknown. A click jumps there."
+    tracks = [(f"person {track}", bars) for track, bars in sorted(segments.items())]
+    text = "Each bar is a segment: what one person does from when to when; grey is unknown. A click jumps there."
     page.add(Timeline("", printable(video).rsplit("/", 1)[-1], seconds, tracks, list(moments(shown)), text=text))
     facts = [("prediction", result["label"], f"score {result['score']:.2f}"), ("persons", str(result["persons"]))]
     facts += [("frames", f"{result['frames']:,}", f"{result['fps']:g} a second"), ("length", f"{seconds:.1f} s")]
@@ -41,7 +45,7 @@ def demo_page(result: Row, video: Path, seconds: float) -> Page:
 
 
 def of_track(rows: list[Row], seconds: float) -> Iterator[tuple[float, float, Row]]:
-    """(begin, end, window) in seconds, one after the other: of a moment the window whose middle is nearest, as in the video."""
+    """(begin, end, window) in seconds, one after the other: of a moment the window whose middle is nearest."""
     rows = sorted(rows, key=lambda row: row["first_second"] + row["last_second"])
     middles = [(row["first_second"] + row["last_second"]) / 2 for row in rows]
     for i, row in enumerate(rows):
@@ -49,19 +53,6 @@ def of_track(rows: list[Row], seconds: float) -> Iterator[tuple[float, float, Ro
         end = row["last_second"] if i == len(rows) - 1 else min(row["last_second"], (middles[i] + middles[i + 1]) / 2)
         if min(end, seconds) > begin:
             yield begin, min(end, seconds), row
-
-
-def bars(shown: Iterable[tuple[float, float, Row]]) -> list[tuple[float, float, str, float]]:
-    """(begin, end, label, score) where neighbours of one label are one; the score is the highest of theirs."""
-    out: list[tuple[float, float, str, float]] = []
-    for begin, end, row in shown:
-        label = row["label"]
-        score = dict(map(tuple, row["top5"])).get(label, 0.0 if label == UNKNOWN else row["top5"][0][1])
-        if out and out[-1][2] == label and abs(out[-1][1] - begin) < 1e-6:
-            out[-1] = (out[-1][0], end, label, max(out[-1][3], score))
-        else:
-            out.append((begin, end, label, score))
-    return out
 
 
 def moments(shown: Mapping[int, list[tuple[float, float, Row]]]) -> Iterator[tuple[float, list[tuple[str, float]]]]:

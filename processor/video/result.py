@@ -1,40 +1,69 @@
-"""The result of a demo: the .json, the .csv with a row for each window, and the lines on the terminal."""
+"""The result of a demo: the .json, the .csv of windows and that of segments, and the lines on the terminal."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from heapq import nlargest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from processor.recognizer import UNKNOWN, Recognizer
+from processor.video.segments import Segment
 from processor.video.windows import Window
 from torchlight.files import atomic_write
+
+MOST_LISTED = 10  # segments on the terminal
+SEGMENT_COLUMNS = ["track", "label", "first_frame", "last_frame", "first_second", "last_second", "score"]
 
 
 def build_result(
     recognizer: Recognizer,
+    vote: str,
+    answer: tuple[str, float],
     probability: np.ndarray | None,
     rows: Sequence[dict[str, Any]],
+    segments: Sequence[dict[str, Any]],
     persons: int,
     video: str,
     num_frame: int,
     fps: float,
 ) -> dict[str, Any]:
-    """The content of the .json, from the vote and the rows of the windows; scores are probabilities."""
-    label, score = (UNKNOWN, 0.0) if probability is None else recognizer.decide(probability)
+    """The content of the .json; scores are probabilities.
+
+    Args:
+        vote, answer: which vote it was, and the label and score that it gave.
+        probability: mean of the windows, for the five best labels; None: there was no window.
+        rows, segments: as window_row and segment_row make them.
+    """
+    label, score = answer
     return {
         "video": video,
         "label": label,
         "score": round(score, 4),
+        "vote": vote,
         "top5": [] if probability is None else rounded(recognizer.top(probability)),
         "frames": num_frame,
         "fps": round(fps, 3),
         "persons": persons,
+        "segments": segments,
         "windows": rows,
+    }
+
+
+def segment_row(segment: Segment) -> dict[str, Any]:
+    """One segment in the .json."""
+    return {
+        "track": segment.track,
+        "label": segment.label,
+        "first_frame": segment.first,
+        "last_frame": segment.last,
+        "first_second": round(segment.begin, 3),
+        "last_second": round(segment.end, 3),
+        "score": round(segment.score, 4),
     }
 
 
@@ -61,7 +90,7 @@ def printable(path: Path) -> str:
 
 
 def write_result(output: Path, result: dict[str, Any]) -> None:
-    """<output>.json, and <output>.csv with a row for each window."""
+    """<output>.json, <output>.csv with a row for each window, and <output>_segments.csv with one for each segment."""
     with atomic_write(output.with_name(f"{output.name}.json"), "w") as file:
         json.dump(result, file, indent=1, ensure_ascii=False)
     with atomic_write(output.with_name(f"{output.name}.csv"), "w") as file:
@@ -71,6 +100,10 @@ def write_result(output: Path, result: dict[str, Any]) -> None:
         for window in result["windows"]:
             best = [*window["top5"], *[("", "")] * 5][:5]
             writer.writerow([*(window[key] for key in head), *(x for pair in best for x in pair)])
+    with atomic_write(output.with_name(f"{output.name}_segments.csv"), "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SEGMENT_COLUMNS)
+        writer.writerows([segment[key] for key in SEGMENT_COLUMNS] for segment in result["segments"])
 
 
 def print_result(result: dict[str, Any], speed: str, video: Path) -> None:
@@ -80,6 +113,18 @@ def print_result(result: dict[str, Any], speed: str, video: Path) -> None:
         print("    " + ", ".join(f"{label} {score:.2f}" for label, score in result["top5"]))
     else:
         print("    no person was seen for long enough")
+    print_segments(result["segments"])
     persons = f"{result['persons']} person{'s' * (result['persons'] != 1)}"
     print(f"{result['frames']} frames, {persons}; {speed}")
     print(f"The Demo result has been saved in {printable(video)}, .json, .csv and .html.")
+
+
+def print_segments(segments: Iterable[dict[str, Any]]) -> None:
+    """The longest of those that are recognised, in the order of the video."""
+    recognised = enumerate(segment for segment in segments if segment["label"] != UNKNOWN)
+    longest = nlargest(MOST_LISTED + 1, recognised, key=lambda each: each[1]["last_second"] - each[1]["first_second"])
+    for _, segment in sorted(longest[:MOST_LISTED], key=lambda each: each[0]):
+        when = f"{segment['first_second']:.1f} to {segment['last_second']:.1f} s"
+        print(f"    {when}  person {segment['track']}: {segment['label']} {segment['score']:.2f}")
+    if len(longest) > MOST_LISTED:
+        print("    and shorter ones; all are in _segments.csv")

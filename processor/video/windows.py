@@ -8,7 +8,8 @@
     for window in classifier.windows:
         vote.add(window.probability, window.seen)
 
-Of a person it keeps one window of keypoints; the predictions stay in `windows`, from where live.py takes them.
+Of a person it keeps one window of keypoints; the predictions stay in `windows`, from where live.py takes them. Short
+windows, from which segments are made (segments.py), are cut and classified beside them where they are wanted.
 """
 
 from __future__ import annotations
@@ -60,15 +61,23 @@ class Sample:
     joints: np.ndarray
 
 
+class Cutter:
+    """Says when the next window of a person is complete: the first after `size` samples, then one every `stride`."""
+
+    def __init__(self, size: int, stride: int, short: bool):
+        self.size, self.stride, self.short = size, stride, short
+        self.until_next = size  # samples
+        self.classified = False  # whether there has been a window
+
+
 @dataclass
 class Track:
     """A person who is still tracked."""
 
     resampler: Resampler
     samples: deque[Sample]
-    until_next: int  # samples until the next window
+    cutters: list[Cutter]
     last_seen: float = 0.0  # seconds
-    classified: bool = False  # whether there has been a window
 
 
 @dataclass
@@ -82,6 +91,8 @@ class WindowClassifier:
         fps: frames per second of the network's clips.
         rate: frames per second of the video.
         batch: windows classified at once; 1 when predictions are needed at once.
+        short, short_stride: the same of the short windows, of at most `window` frames; 0: there are none.
+        max_persons: the persons of a frame that are tracked, those best seen; None: all.
     """
 
     recognizer: Recognizer
@@ -92,18 +103,26 @@ class WindowClassifier:
     fps: float = 30.0
     rate: float = 30.0
     batch: int = BATCH
+    short: int = 0
+    short_stride: int = 8
+    max_persons: int | None = None
     windows: list[Window] = field(default_factory=list)
+    short_windows: list[Window] = field(default_factory=list)
 
     def __post_init__(self):
         self.target = self.recognizer.skeleton
         self.tracker = Tracker(self.source, max_gap=max(1, round(GAP * self.rate)))
         self.tracks: dict[int, Track] = {}
-        self.queue: list[tuple[Window, np.ndarray]] = []
+        self.queue: list[tuple[Window, np.ndarray, bool]] = []  # with its clip, and whether it is a short one
         no_persons = np.zeros((0, self.source.num_joint, 3), np.float32)
         remap(no_persons, self.source, self.target)  # raises at once where the layouts do not fit
 
     def add_frame(self, index: int, seconds: float, persons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Persons (P, V, 3) in pixels of the next frame -> their tracks (P,), their joints in the network's layout."""
+        """Persons (P, V, 3) in pixels of the next frame -> their tracks (P,), their joints in the network's layout.
+
+        With `max_persons` these are the persons that are kept.
+        """
+        persons = best_seen(persons, self.max_persons)
         numbers = self.tracker.update(index, persons)
         joints = remap(persons.astype(np.float32), self.source, self.target)
         self._add_samples(numbers.tolist(), index, seconds, joints)
@@ -116,7 +135,8 @@ class WindowClassifier:
         """The video is over: classify what is left. All windows, in the order of the video."""
         self._end_tracks(list(self.tracks))
         self._classify()
-        self.windows.sort(key=lambda window: (window.first, window.track))
+        for windows in (self.windows, self.short_windows):
+            windows.sort(key=lambda window: (window.first, window.track))
         return self.windows
 
     def _add_samples(self, numbers: list[int], index: int, seconds: float, joints: np.ndarray) -> None:
@@ -126,7 +146,7 @@ class WindowClassifier:
                 self._end_tracks([number])
             if number not in self.tracks:
                 samples = deque(maxlen=self.window)
-                self.tracks[number] = Track(Resampler(self.fps, self.rate), samples, until_next=self.window)
+                self.tracks[number] = Track(Resampler(self.fps, self.rate), samples, self._cutters())
             track = self.tracks[number]
             track.last_seen = seconds
             resampled = track.resampler.add(seconds, points)
@@ -136,29 +156,36 @@ class WindowClassifier:
             simultaneous = list(group)
             for track, _, sample in simultaneous:  # those of all persons, before a window is cut
                 track.samples.append(sample)
-                track.until_next -= 1
             for track, number, _ in simultaneous:
-                if track.until_next == 0:
-                    self._cut_window(number, track)
+                for cutter in track.cutters:
+                    cutter.until_next -= 1
+                    if cutter.until_next == 0:
+                        self._cut_window(number, track, cutter)
+
+    def _cutters(self) -> list[Cutter]:
+        long = Cutter(self.window, self.stride, short=False)
+        return [long, Cutter(min(self.short, self.window), self.short_stride, short=True)] if self.short else [long]
 
     def _end_tracks(self, numbers: list[int]) -> None:
         """These persons are gone: their last window ends with the last frame."""
         for number in numbers:
             track = self.tracks[number]
-            if not track.classified or track.until_next < self.stride:
-                self._cut_window(number, track)
+            for cutter in track.cutters:
+                if not cutter.classified or cutter.until_next < cutter.stride:
+                    self._cut_window(number, track, cutter)
         for number in numbers:
             del self.tracks[number]
 
-    def _cut_window(self, number: int, track: Track) -> None:
-        track.classified, track.until_next = True, self.stride
-        first, last = track.samples[0], track.samples[-1]
-        rows = [np.stack([sample.joints for sample in track.samples])]  # (T, V, 3)
+    def _cut_window(self, number: int, track: Track, cutter: Cutter) -> None:
+        cutter.classified, cutter.until_next = True, cutter.stride
+        samples = list(track.samples)[-cutter.size :]
+        first, last = samples[0], samples[-1]
+        rows = [np.stack([sample.joints for sample in samples])]  # (T, V, 3)
         rows += self._other_persons(track, first.number, last.number)
         seen = int(rows[0].any((1, 2)).sum())
         if seen >= LEAST:
             window = Window(number, first.index, last.index, first.seconds, last.seconds, seen)
-            self.queue.append((window, self._clip(rows)))
+            self.queue.append((window, self._clip(rows), cutter.short))
 
     def _other_persons(self, track: Track, first: int, last: int) -> list[np.ndarray]:
         """The other persons in these samples, for a network of several persons, the one seen longest first."""
@@ -186,12 +213,28 @@ class WindowClassifier:
 
     def _classify(self) -> None:
         aspect = self.frame_size[0] / self.frame_size[1]
-        for T in {clip.shape[1] for _, clip in self.queue}:  # a network need not take clips of several lengths at once
-            windows, clips = zip(*(each for each in self.queue if each[1].shape[1] == T))
+        for T in {
+            clip.shape[1] for _, clip, _ in self.queue
+        }:  # a network need not take clips of several lengths at once
+            windows, clips, short = zip(*(each for each in self.queue if each[1].shape[1] == T))
             prediction = self.recognizer(clips, [aspect] * len(clips))
             for i, window in enumerate(windows):
                 window.probability = prediction.probability[i]
-                if prediction.attention is not None:
+                if prediction.attention is not None and not short[i]:
                     window.attention = prediction.attention[i].astype(np.float16)
-            self.windows.extend(windows)
+                (self.short_windows if short[i] else self.windows).append(window)
         self.queue = []
+
+
+def best_seen(persons: np.ndarray, count: int | None) -> np.ndarray:
+    """The `count` persons (P, V, 3) that are largest and surest, in the order in which they were given; None: all.
+
+    What counts is the longer side of the box around the joints, times the sum of their scores.
+    """
+    if count is None or len(persons) <= count:
+        return persons
+    there = (persons != 0).any(-1)[..., None]  # (P, V, 1)
+    high = np.where(there, persons[..., :2], -np.inf).max(1)
+    low = np.where(there, persons[..., :2], np.inf).min(1)
+    weight = np.where(there.any((1, 2)), (high - low).max(1), 0) * persons[..., 2].sum(1)
+    return persons[np.sort(np.argsort(-weight, kind="stable")[:count])]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -93,9 +94,10 @@ def clip(path, num_frame=40, size=(64, 48), **options) -> Path:
 
 
 def result(folder: Path, name: str) -> dict:
-    """<name>.json, after a look at the video and the table beside it."""
+    """<name>.json, after a look at the video and the tables beside it."""
     told = json.loads((folder / f"{name}.json").read_text())
-    assert list(told) == ["video", "label", "score", "top5", "frames", "fps", "persons", "windows"]
+    keys = ["video", "label", "score", "vote", "top5", "frames", "fps", "persons", "segments", "windows"]
+    assert list(told) == keys and told["vote"] in ("segments", "mean")
     assert 0 <= told["score"] <= 1 and told["label"] in [*NAMES, "unknown"]
     with (folder / f"{name}.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
@@ -103,6 +105,15 @@ def result(folder: Path, name: str) -> dict:
     assert head[6:] == [f"{what}{k}" for k in range(1, 6) for what in ("label", "score")]
     assert [row[:6] for row in rows] == [[str(window[key]) for key in head[:6]] for window in told["windows"]]
     assert all(len(row) == len(head) for row in rows)
+    with (folder / f"{name}_segments.csv").open(newline="") as file:
+        head, *rows = csv.reader(file)
+    assert head == ["track", "label", "first_frame", "last_frame", "first_second", "last_second", "score"]
+    assert rows == [[str(segment[key]) for key in head] for segment in told["segments"]]
+    for track in {segment["track"] for segment in told["segments"]}:
+        of_track = [segment for segment in told["segments"] if segment["track"] == track]
+        assert all(a["last_frame"] < b["first_frame"] for a, b in pairwise(of_track))
+        assert all(a["last_second"] <= b["first_second"] for a, b in pairwise(of_track))
+        assert all(0 <= segment["first_frame"] <= segment["last_frame"] < told["frames"] for segment in of_track)
     video = Video(folder / f"{name}.mp4")
     assert len(list(video)) == told["frames"] and video.height == 96
     assert not list(folder.glob("*.part*")) and not list(folder.glob(".*"))
@@ -186,6 +197,102 @@ def test_people_who_come_and_go_leave_the_timeline_alone(watch, tmp_path):
     assert watch("--video", clip(tmp_path / "gap.mp4", 120), people=lambda i: int(i < 30 or i >= 70)) == 0
     windows = result(tmp_path / "out", "gap")["windows"]
     assert [(w["track"], w["first_frame"], w["last_frame"]) for w in windows] == [(0, 0, 29), (1, 70, 119)]
+
+
+# segments, votes, crowds
+
+
+def seconds_of(told: dict) -> dict[str, float]:
+    total = {}
+    for segment in told["segments"]:
+        length = segment["last_second"] - segment["first_second"]
+        total[segment["label"]] = total.get(segment["label"], 0) + length
+    return total
+
+
+def test_the_video_is_called_what_is_recognised_for_longest(watch, tmp_path, capsys):
+    assert watch("--video", clip(tmp_path / "clip.mp4", 150), people=2) == 0
+    told = result(tmp_path / "out", "clip")
+    seconds = seconds_of(told)
+    assert told["vote"] == "segments" and told["label"] == max(seconds, key=seconds.get)
+    of_label = [segment for segment in told["segments"] if segment["label"] == told["label"]]
+    lengths = [segment["last_second"] - segment["first_second"] for segment in of_label]
+    mean = np.average([segment["score"] for segment in of_label], weights=lengths)
+    assert told["score"] == pytest.approx(mean, abs=1e-3)
+    assert {segment["track"] for segment in told["segments"]} == {0, 1}
+    out = capsys.readouterr().out
+    assert all(f"person {segment['track']}: {segment['label']}" in out for segment in of_label)
+    first, last = told["segments"][0], told["segments"][-1]
+    assert first["first_frame"] == 0 and last["last_frame"] == 149
+
+
+def test_with_vote_mean_the_video_is_called_by_the_mean_of_its_windows(watch, tmp_path):
+    assert watch("--video", clip(tmp_path / "clip.mp4", 150), "--vote", "mean") == 0
+    told = result(tmp_path / "out", "clip")
+    assert told["vote"] == "mean" and [told["label"], told["score"]] == told["top5"][0]
+    scores = [dict(map(tuple, window["top5"]))[told["label"]] for window in told["windows"]]
+    assert told["score"] == pytest.approx(np.mean(scores), abs=1e-3)  # each window of 64 frames, all seen
+
+
+def test_the_windows_are_the_same_whatever_the_vote(watch, tmp_path):
+    path = clip(tmp_path / "clip.mp4", 100)
+    assert watch("--video", path) == 0
+    by_segments = result(tmp_path / "out", "clip")
+    assert watch("--video", path, "--vote", "mean") == 0
+    assert result(tmp_path / "out", "clip")["windows"] == by_segments["windows"]
+
+
+def test_only_the_largest_persons_of_a_frame_are_kept(watch, tmp_path):
+    path = clip(tmp_path / "crowd.mp4", size=(520, 48))
+    assert watch("--video", path, "--max_persons", "3", people=10) == 0
+    assert result(tmp_path / "out", "crowd")["persons"] == 3
+
+
+@pytest.mark.parametrize("option", ["--only_recognised", "--only-recognised"])
+def test_persons_who_are_not_recognised_are_neither_drawn_nor_listed(watch, weights, tmp_path, monkeypatch, option):
+    """By a network that always says something, then by one that is never sure enough."""
+    drawn = []
+    draw = offline.Mosaic.draw
+    monkeypatch.setattr(
+        offline.Mosaic,
+        "draw",
+        lambda self, image, persons, *more: (drawn.append(persons), draw(self, image, persons, *more))[1],
+    )
+    path = clip(tmp_path / "clip.mp4", 60)
+    assert watch("--video", path, option) == 0
+    told = result(tmp_path / "out", "clip")
+    assert told["segments"] and all(segment["label"] != "unknown" for segment in told["segments"])
+    assert told["persons"] == 1 and all(drawn)
+    for file in (weights, weights.with_suffix(".yaml")):
+        shutil.copy(file, tmp_path)
+    strict = tmp_path / weights.name
+    write_sidecar(strict, read_sidecar(strict) | {"threshold": 0.99})
+    drawn.clear()
+    assert watch("--video", path, option, "--weights", strict) == 0
+    told = result(tmp_path / "out", "clip")
+    assert (told["label"], told["segments"], told["windows"], told["persons"]) == ("unknown", [], [], 0)
+    assert len(drawn) == 60 and not any(drawn)
+
+
+def test_a_larger_picture_has_a_timeline_below_and_keeps_its_height(watch, tmp_path):
+    assert watch("--video", clip(tmp_path / "clip.mp4", 60), "--height", "480") == 0
+    video = Video(tmp_path / "out/clip.mp4")
+    frames = [frame.image.astype(int) for frame in video]
+    assert video.height == 480 and video.width % 2 == 0
+    below = [frame[-12:] for frame in frames]
+    cursor = [int(strip.min(0).sum(-1).argmax()) / video.width for strip in below]
+    assert cursor[0] < 0.02 and cursor[-1] > 0.95
+    np.testing.assert_allclose(cursor, np.linspace(0, 59 / 60, 60), atol=0.02)
+
+
+def test_two_videos_whose_tables_would_have_one_name_keep_their_endings(watch, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("a.mp4", "a_segments.mp4"):
+        clip(folder / name, 10)
+    assert watch("--video", folder) == 0
+    for name in ("a.mp4", "a_segments.mp4"):
+        result(tmp_path / "out", name)
 
 
 # odd videos
@@ -467,6 +574,7 @@ def test_q_while_drawing_ends_the_video_there_and_the_run_well(watch, tmp_path, 
         "clip.html",
         "clip.json",
         "clip_partial.mp4",
+        "clip_segments.csv",
     ]
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 40
 
@@ -507,7 +615,8 @@ def test_a_signal_while_drawing_keeps_what_is_written_as_partial(watch, tmp_path
     assert watch("--video", path) == status
     assert 5 < len(list(Video(tmp_path / "out/clip_partial.mp4"))) < 190
     assert json.loads((tmp_path / "out/clip.json").read_text())["frames"] == 200
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["clip.csv", "clip.json", "clip_partial.mp4"]
+    left = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert left == ["clip.csv", "clip.json", "clip_partial.mp4", "clip_segments.csv"]
 
 
 def test_a_second_demo_of_the_same_video_ends_in_one_line(watch, tmp_path, capsys):

@@ -130,7 +130,9 @@ def watch(monkeypatch, tmp_path, weights):
 def test_the_camera_going_away_ends_the_run_and_all_is_there(watch, capsys):
     run = watch(Fake(2.0))
     out = capsys.readouterr().out
-    assert [file.suffix for file in run.files] == [".csv", ".html", ".json", ".mp4"]
+    assert [file.name for file in run.files] == [
+        f"camera0{ending}" for ending in (".csv", ".html", ".json", ".mp4", "_segments.csv")
+    ]
     assert "camera0 gives no more pictures" in out and "Prediction result" in out and "pictures used" in out
     assert "no display" in out  # and the file all the same
     assert run.times[0] == 0 and run.times == sorted(set(run.times)) and abs(run.times[-1] - 2) < 0.2

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processor.page.page import Timeline
-from processor.video.page import bars, demo_page, moments, of_track
+from processor.video.page import demo_page, moments, of_track
 from tests.processor.page.conftest import browser, console, requested, visit  # noqa: F401 (a fixture)
 
 
@@ -26,19 +26,33 @@ def window(first, last, label="run", score=0.9, track=1):
 
 def result(*windows, **more):
     content = {"video": "clips/a.mp4", "label": "run", "score": 0.9, "top5": [["run", 0.9]], "frames": 300}
-    return content | {"fps": 30.0, "persons": len({w["track"] for w in windows}), "windows": list(windows)} | more
+    segments = [{key: w[key] for key in w if key != "top5"} | {"score": w["top5"][0][1]} for w in windows]
+    content |= {"fps": 30.0, "persons": len({w["track"] for w in windows}), "windows": list(windows)}
+    return content | {"segments": segments} | more
 
 
-def test_neighbours_of_one_label_are_one_bar_between_the_middles():
-    rows = [window(0, 2), window(1, 3, score=0.7), window(2, 4, "jump"), window(3, 5, "unknown")]
-    shown = list(of_track(rows, 10))
+def test_the_bars_are_the_segments_within_the_video():
+    segments = [
+        {"track": 2, "label": "jump", "first_second": 1.0, "last_second": 12.0, "score": 0.7},
+        {"track": 1, "label": "run", "first_second": 0.0, "last_second": 2.5, "score": 0.9},
+        {"track": 1, "label": "unknown", "first_second": 2.5, "last_second": 5.0, "score": 0.6},
+        {"track": 1, "label": "run", "first_second": 10.5, "last_second": 11.0, "score": 0.9},
+    ]
+    page = demo_page(result(window(0, 2), segments=segments), Path("a.mp4"), 10.0)
+    assert page.sections[0].tracks == [
+        ("person 1", [(0.0, 2.5, "run", 0.9), (2.5, 5.0, "unknown", 0.6)]),
+        ("person 2", [(1.0, 10.0, "jump", 0.7)]),
+    ]
+
+
+def test_of_a_moment_it_is_the_window_whose_middle_is_nearest():
+    shown = list(of_track([window(0, 2), window(1, 3, score=0.7), window(2, 4, "jump"), window(3, 5, "unknown")], 10))
     assert [(begin, end) for begin, end, _ in shown] == [(0, 1.5), (1.5, 2.5), (2.5, 3.5), (3.5, 5)]
-    assert bars(shown) == [(0, 2.5, "run", 0.9), (2.5, 3.5, "jump", 0.9), (3.5, 5, "unknown", 0.0)]
 
 
 def test_a_person_who_was_away_leaves_a_gap():
     shown = list(of_track([window(0, 2), window(6, 8)], 10))
-    assert [(begin, end) for begin, end, _ in shown] == [(0, 2), (6, 8)] and len(bars(shown)) == 2
+    assert [(begin, end) for begin, end, _ in shown] == [(0, 2), (6, 8)]
 
 
 @given(st.lists(st.tuples(st.floats(0, 50), st.floats(0.5, 3), st.sampled_from("abc")), max_size=12))
@@ -48,7 +62,6 @@ def test_bars_lie_within_the_video_and_one_after_the_other(windows):
     for begin, end, row in shown:
         assert 0 <= begin < end <= 40 and row["first_second"] <= begin and end <= row["last_second"]
     assert all(a[1] <= b[0] + 1e-9 for a, b in pairwise(shown))
-    assert sum(end - begin for begin, end, *_ in bars(shown)) == pytest.approx(sum(e - b for b, e, _ in shown))
 
 
 def test_the_best_labels_of_a_moment_are_the_mean_over_the_persons_of_that_moment():
