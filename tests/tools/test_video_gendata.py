@@ -14,7 +14,7 @@ import yaml
 
 import main as program
 from feeder.packed import read_packed
-from feeder.pose import fetch, movenet
+from feeder.pose import blazepose, fetch, movenet
 from feeder.readers import video
 from feeder.video.encode import VideoWriter
 from tools import video_gendata
@@ -145,6 +145,15 @@ def test_a_new_video_and_another_layout_cost_only_what_is_new(toy, monkeypatch):
     assert data.shape[3:] == (13, 2)
 
 
+def test_another_pose_estimator_looks_at_all_videos_again(toy, monkeypatch):
+    gendata(monkeypatch, "--data_path", "videos", "--num_worker", 1)
+    made, kept = [], {path: path.read_bytes() for path in toy.glob("data/custom/pose/*/*.npz")}
+    monkeypatch.setattr(blazepose, "BlazePose", lambda **options: made.append(options) or Juggler())
+    gendata(monkeypatch, "--data_path", "videos", "--num_worker", 1, "--pose", "blazepose")
+    assert made == [{"long_side": 320, "num_thread": 1}]  # one, with one thread
+    assert len(kept) == 15 and all(path.read_bytes() != content for path, content in kept.items())
+
+
 @pytest.mark.parametrize(
     "argv, line",
     [
@@ -152,6 +161,7 @@ def test_a_new_video_and_another_layout_cost_only_what_is_new(toy, monkeypatch):
         (["--data_path", "videos/around"], "there are no folders <label>/<clip> in it"),
         (["--data_path", "videos/around/1.mp4"], "all is 'around'"),
         (["--data_path", "videos", "--layout", "penn-acton"], "did you mean 'penn-action'"),
+        (["--data_path", "videos", "--shard", "0/4"], "--shard '0/4' where a part of all belongs"),
         (["--data_path", "videos", "--num_person", "0"], "must be 1 or more"),
     ],
 )

@@ -180,15 +180,20 @@ def error(found, reference):
     return min((each[seen] / torso for each in far), key=np.median, default=np.full(seen.sum(), np.inf))
 
 
-def test_a_real_kick_is_seen_as_openpose_sees_it_and_better_than_by_movenet(real_data):
+@pytest.fixture(scope="module")
+def both():
     for name in ("movenet", "blazepose"):
         if not (fetch.FOLDER / fetch.SOURCES[name].file).exists():
             pytest.skip(f"no {name}.tflite in models/; python tools/get_models.py {name} fetches it")
+    return MoveNet(num_thread=1), BlazePose(num_thread=1)
+
+
+def test_a_real_kick_is_seen_as_openpose_sees_it_and_better_than_by_movenet(both, real_data):
     known = read_frames(real_data / "openpose_body25/Kick_1")
     layout = load_skeleton(known.layout)
     share = {}
     frames = list(islice(Video(real_data / "openpose_body25/Kick_1.mp4"), 40, 80, 4))
-    for estimate in (MoveNet(num_thread=1), BlazePose(num_thread=1)):
+    for estimate in both:
         errors = []
         for frame in frames:
             for reference in remap(known.persons[frame.index - known.first], layout, OPENPOSE):
@@ -196,3 +201,13 @@ def test_a_real_kick_is_seen_as_openpose_sees_it_and_better_than_by_movenet(real
                     errors.append(error(estimate(frame.image), reference))
         share[type(estimate).__name__] = np.mean(np.concatenate(errors) < 0.1)
     assert share["BlazePose"] > 0.75 and share["BlazePose"] > share["MoveNet"] + 0.1, share
+
+
+def test_two_persons_side_by_side_are_seen_like_one(both, real_data):
+    picture = next(islice(Video(real_data.parent / "media/ta_chi.mp4"), 150, None)).image[:, 80:260]
+    one, two = both[1](np.ascontiguousarray(picture)), both[1](np.hstack([picture, picture]))
+    assert len(one) == 1 and len(two) == 2
+    for person, offset in zip(sorted(two, key=lambda each: each[:, 0].max()), (0, 180)):
+        seen = person.any(-1) & one[0].any(-1)
+        assert seen.sum() >= 14
+        assert np.median(np.abs(person[seen, :2] - [offset, 0] - one[0][seen, :2])) < 4
