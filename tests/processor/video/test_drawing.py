@@ -5,6 +5,7 @@ import pytest
 
 from feeder.skeleton import load_skeleton
 from feeder.synthetic.clips import make_clip
+from processor.recognizer import UNKNOWN
 from processor.video.drawing import COLOURS, DrawnPerson, Mosaic
 
 OPENPOSE = load_skeleton("openpose")
@@ -138,3 +139,63 @@ def test_ten_people_are_drawn_faster_than_a_video_plays():
         panes.draw(picture, people, "waving", 0.5)
         best = min(best, time.perf_counter() - start)
     assert best < 1 / 25
+
+
+# crowds
+
+
+def pills(persons, size=(1280, 720)):
+    """The pane with the predictions, and for each person the pixels of its pill: those in its colour on the wide rows."""
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    said = draw(persons, picture=picture, height=1080)[2]
+    return [np.argwhere((said == COLOURS[person.track % 10]).all(2)) for person in persons], said
+
+
+def crowd(count, label="waving"):
+    return [DrawnPerson(t, standing(70 + 110 * t % 1200, 200 + 300 * (t % 2), 200), label, 0.5) for t in range(count)]
+
+
+def test_in_a_crowd_labels_shrink():
+    few, many = (np.ptp(pills(crowd(count))[0][0][:, 0]) for count in (3, 10))
+    assert 0 < many < 0.75 * few
+
+
+def test_in_a_crowd_unknown_is_not_written():
+    six, seven = crowd(6, UNKNOWN), crowd(7, UNKNOWN)
+    blank = [DrawnPerson(person.track, person.joints) for person in seven]
+    assert (pills(seven)[1] == pills(blank)[1]).all()
+    assert (pills(six)[1] != pills(blank[:6])[1]).any()
+
+
+def test_in_a_crowd_labels_lie_apart_and_beside_the_people_where_there_is_room():
+    mosaic = Mosaic((1280, 720), 1080, OPENPOSE)
+    places = []
+    place = Mosaic._place
+
+    def remember(self, body, wide, high, *more):
+        x, y = place(self, body, wide, high, *more)
+        places.append((x, y, x + wide, y + high))
+        return x, y
+
+    people = [DrawnPerson(t, standing(80 + 220 * (t % 6), 230 + 300 * (t // 6), 170), "waving", 0.5) for t in range(12)]
+    try:
+        Mosaic._place = remember
+        mosaic.draw(np.zeros((720, 1280, 3), np.uint8), people)
+    finally:
+        Mosaic._place = place
+    assert len(places) == 12
+    for i, (left, top, right, bottom) in enumerate(places):
+        for x, y, to_x, to_y in places[:i]:
+            assert right <= x or to_x <= left or bottom <= y or to_y <= top
+        for person in people:
+            points = person.joints[:, :2] * mosaic.zoom
+            assert not ((points > [left, top]) & (points < [right, bottom])).all(1).any()
+
+
+def test_room_for_the_timeline_is_below_the_panes_and_the_height_stays():
+    for height in (240, 481, 1080):
+        plain, more = (Mosaic((640, 480), height, OPENPOSE, timeline=each) for each in (False, True))
+        assert more.strip > 0 and abs(more.size[1] - plain.size[1]) <= 1 and more.size[0] % 2 == more.size[1] % 2 == 0
+        picture = more.draw(PICTURE, [DrawnPerson(0, standing(), "waving", 0.5)], "waving", 0.5)
+        assert picture.shape == (*more.size[::-1], 3) and not picture[-more.strip :].any()
+    assert Mosaic((640, 480), 96, OPENPOSE, timeline=True).strip == 0

@@ -9,7 +9,7 @@ import pytest
 from feeder.skeleton import load_skeleton
 from feeder.windows import spans
 from processor.recognizer import Prediction
-from processor.video.windows import LEAST, WindowClassifier
+from processor.video.windows import LEAST, WindowClassifier, best_seen
 
 SIZE, STRIDE, FPS = 64, 16, 30
 OPENPOSE = load_skeleton("openpose")
@@ -158,3 +158,42 @@ def test_what_is_remembered_of_the_living_is_bounded():
         classifier.windows.clear()
         assert len(classifier.tracks) <= 2 and len(classifier.queue) == 0
         assert all(len(track.samples) <= SIZE for track in classifier.tracks.values())
+
+
+# short windows, and the best seen
+
+
+@pytest.mark.parametrize("length", [10, 31, 32, 63, 64, 65, 97, 200])
+def test_short_windows_are_those_of_spans_too_and_change_nothing_about_the_others(length):
+    frames = [[figure(100)]] * length
+    plain, _ = watch(frames)
+    classifier, _ = watch(frames, short=32, short_stride=8)
+    assert of(classifier, 0) == of(plain, 0)
+    short = [(window.first, window.last + 1) for window in classifier.short_windows]
+    assert short == spans(length, 32, 8)
+    assert all(window.attention is None for window in classifier.short_windows)
+
+
+def test_what_is_remembered_is_bounded_with_short_windows_too():
+    classifier = WindowClassifier(Recorder(), OPENPOSE, (640, 480), SIZE, STRIDE, FPS, batch=1, short=32)
+    for index in range(500):
+        classifier.add_frame(index, index / FPS, figure(100)[None])
+        classifier.windows.clear(), classifier.short_windows.clear()
+        assert len(classifier.queue) == 0 and all(len(track.samples) <= SIZE for track in classifier.tracks.values())
+
+
+def test_the_largest_and_surest_persons_are_kept_in_their_order():
+    small, dim, large = figure(100), figure(200), figure(300)
+    small[:, :2] = (small[:, :2] - small[0, :2]) * 0.3 + small[0, :2]
+    dim[:, 2] = 0.2
+    nobody = np.zeros((18, 3), np.float32)
+    persons = np.stack([small, large, nobody, dim])
+    assert (best_seen(persons, 1) == large[None]).all()
+    assert (best_seen(persons, 2) == np.stack([small, large])).all()
+    assert (best_seen(persons, 3) == np.stack([small, large, dim])).all()
+    assert best_seen(persons, None) is persons and best_seen(persons[:0], 2).shape == (0, 18, 3)
+
+
+def test_only_so_many_persons_are_tracked():
+    _, tracks = watch([[figure(20), figure(200), figure(400)]] * 40, max_persons=2)
+    assert all(len(frame) == 2 for frame in tracks) and len({track for frame in tracks for track in frame}) == 2
