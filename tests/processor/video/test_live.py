@@ -7,6 +7,7 @@ import json
 import signal
 import threading
 import time
+from itertools import pairwise
 from types import SimpleNamespace
 
 import av
@@ -298,3 +299,51 @@ def test_what_a_camera_cannot_have_is_one_line(weights, capsys, argv, line):
     assert main(["demo", "--video", "0", "--weights", str(weights), *argv]) == 2
     error = capsys.readouterr().err
     assert line in error and error.count("\n") == 1
+
+
+# segments
+
+
+def test_a_stream_has_segments_that_cover_its_persons_and_the_votes_are_as_asked(watch, tmp_path):
+    run = watch(Fake(3.0), None, None)
+    segments = run.result["segments"]
+    assert run.result["vote"] == "segments" and segments
+    windows = run.result["windows"]
+    assert (
+        segments[0]["first_frame"] == windows[0]["first_frame"]
+        and segments[-1]["last_frame"] == windows[-1]["last_frame"]
+    )
+    assert all(b["first_frame"] == a["last_frame"] + 1 for a, b in pairwise(segments))
+    with (tmp_path / "camera0_segments.csv").open() as file:
+        assert [row["label"] for row in csv.DictReader(file)] == [segment["label"] for segment in segments]
+    by_mean = watch(Fake(2.0), None, None, "--vote", "mean").result
+    assert by_mean["vote"] == "mean" and [by_mean["label"], by_mean["score"]] == by_mean["top5"][0]
+
+
+def test_the_timeline_of_a_stream_is_below_its_picture(watch, tmp_path):
+    watch(Fake(2.0), None, None, "--height", "480")
+    with av.open(str(tmp_path / "camera0.mp4")) as container:
+        last = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)][-1]
+    assert last.shape[0] == 480
+    strip = last[-16:].reshape(16, -1, 3).astype(int)
+    assert np.ptp(strip, axis=2).max() > 40  # a label's colour
+    assert (strip[4:12, :12].max((0, 2)) > 60).any()  # from the first second on
+
+
+def test_only_so_many_and_only_recognised_persons(watch):
+    assert watch(Fake(1.5), Estimator(persons=3), None, "--max_persons", "2").result["persons"] == 2
+    result = watch(Fake(1.5), Estimator(persons=1), None, "--only_recognised").result
+    assert all(segment["label"] != UNKNOWN for segment in result["segments"])
+    assert {w["track"] for w in result["windows"]} == {s["track"] for s in result["segments"]}
+
+
+def test_memory_does_not_grow_with_the_segments(weights):
+    recognizer = live.Recognizer.from_checkpoint(weights, use_gpu=False)
+    record = live.Record(recognizer, "segments")
+    for k in range(500):
+        label = UNKNOWN if k % 2 else "run"
+        record.add_segments([live.Segment(0, label, 30 * k, 30 * k + 29, k, k + 1, 0.8)])
+    record.seconds = 500.0
+    result = record.result("camera0", 10)
+    assert list.__len__(record.segments) == 0 and len(record.segments) == 500
+    assert (result["label"], result["score"]) == ("run", 0.8)
