@@ -45,7 +45,10 @@ def sessions(names: Sequence[str]) -> list[str] | None:
     kinds = [kind for kind in (*WHO, *WHERE) if scheme and f"(?P<{kind}>" in SCHEMES[scheme]]
     if not set(kinds) & set(WHO):
         return None
-    return [" ".join(match[kind] for kind in kinds) if match else name for match, name in zip(found, names)]
+    return [
+        ", ".join(f"{kind} {match[kind].lstrip('0') or '0'}" for kind in kinds) if match else name
+        for match, name in zip(found, names)
+    ]
 
 
 def _matched(names: Sequence[str]) -> tuple[str | None, list[re.Match | None]]:

@@ -84,14 +84,23 @@ def suspicious(part: Part, scores: Mapping[str, np.ndarray], names: Sequence[str
     probability, labels = np.stack([scores[part.names[i]] for i in clips]), np.array([part.label[i] for i in clips])
     if labels.max() >= probability.shape[1]:
         raise DataError(f"{part.name} has the label {labels.max()}, the results have {probability.shape[1]} classes")
-    errors = find_label_errors(probability, labels)
+    told = sessions(part.names)
+    errors = find_label_errors(probability, labels, [told[i] for i in clips] if told else None)
+    exchanged = {int(k): each for each in reversed(errors.exchanges) for k in each.samples}
     chosen = errors.suspicious | (errors.margin < SURELY)
     places = []
     for k in errors.order[chosen[errors.order]]:
         own, other = probability[k, labels[k]], int(errors.suggested[k])
         detail = f"rather {class_name(other, names)} ({probability[k, other]:.2f} against {own:.2f})"
+        amount = -float(errors.margin[k])
+        if k in exchanged:
+            detail = f"exchanged with {class_name(other, names)} in all of this session?"
+            amount = 2 + exchanged[k].evidence  # in the order of find_label_errors
         i = clips[k]
-        places.append(Place(part.name, i, part.names[i], part.label[i], detail=detail, amount=-float(errors.margin[k])))
+        places.append(Place(part.name, i, part.names[i], part.label[i], detail=detail, amount=amount))
     agree = 100 * np.mean(probability.argmax(1) == labels)
     detail = f"networks that have not seen them agree with {agree:.1f} % of {len(clips):,} labels of {part.name}"
+    for each in errors.exchanges:
+        pair = " and ".join(class_name(label, names) for label in each.classes)
+        detail += f"; {pair} exchanged in session {each.group} ({len(each.samples)} clips)?"
     return Finding("label", places, detail)

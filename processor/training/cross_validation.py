@@ -20,24 +20,20 @@ from processor.training.experiment import Experiment
 from processor.training.training import Training
 from torchlight.distributed import World
 from torchlight.errors import UsageError
-from torchlight.label_errors import find_label_errors
 
 LEAST = 2  # folds
-SURELY = -0.5  # a margin that is not believed
 
 
 class FoldExperiment(Experiment):
-    """The training clips of a config in two: `train` and `test` (N,) say which; test clips are prepared as the config prepares
-    those of its test.
-    """
+    """The training clips of a config in two: those of a fold are the test, prepared as the config prepares test clips."""
 
-    def __init__(self, arg: Namespace, argv: list[str], train: np.ndarray, test: np.ndarray):
-        self.chosen = {"train": train, "test": test}
+    def __init__(self, arg: Namespace, argv: list[str], held_out: np.ndarray):
+        self.held_out = held_out
         super().__init__(arg, argv, World())
 
     def build_feeders(self) -> dict[str, Feeder]:
         feeders = super().build_feeders()
-        for part, chosen in self.chosen.items():
+        for part, chosen in (("train", ~self.held_out), ("test", self.held_out)):
             feeders[part].keep(np.flatnonzero(chosen))
         return feeders
 
@@ -49,39 +45,26 @@ def out_of_sample(
     labels: Sequence[int],
     groups: Sequence[str] | None,
     folds: int,
-    rounds: int = 1,
 ) -> np.ndarray:
     """Train `folds` networks with the config; the probabilities (N, num_class) of its N training clips.
 
     Args:
         arg: the options of recognition, of a training.
         names, labels, groups: of the training clips; groups are not torn apart, None: folds by chance.
-        rounds: in a second one the networks are trained without the clips whose labels the first one found wrong, so
-            that they do not learn these from other folds; and so on.
     """
-    labels = np.asarray(labels)
-    number, believed = fold_numbers(labels, groups, folds, arg.seed), np.ones(len(labels), bool)
-    for i in range(rounds):
-        parts, title = [], f"round {i + 1}, " * (rounds > 1)
-        for k in range(folds):
-            held_out = number == k
-            parts.append(
-                (held_out, judge(fold_options(arg, k), argv, names, held_out, ~held_out & believed, title, folds))
-            )
-        probability = np.zeros((len(labels), parts[0][1].shape[1]))
-        for held_out, found in parts:
-            probability[held_out] = found
-        believed = find_label_errors(probability, labels).margin >= SURELY
+    number, probability = fold_numbers(np.asarray(labels), groups, folds, arg.seed), None
+    for k in range(folds):
+        found = judge(fold_options(arg, k), argv, names, number == k, folds)
+        probability = np.zeros((len(names), found.shape[1])) if probability is None else probability
+        probability[number == k] = found
     return probability
 
 
-def judge(
-    arg: Namespace, argv: list[str], names: Sequence[str], test: np.ndarray, train: np.ndarray, title: str, folds: int
-) -> np.ndarray:
-    """Train one network on some clips; the probabilities (n, num_class) of the n others."""
-    begin, experiment = perf_counter(), FoldExperiment(arg, argv, train, test)
+def judge(arg: Namespace, argv: list[str], names: Sequence[str], held_out: np.ndarray, folds: int) -> np.ndarray:
+    """Train one network without some clips; its probabilities (n, num_class) of these."""
+    begin, experiment = perf_counter(), FoldExperiment(arg, argv, held_out)
     feeder = experiment.feeders["test"]
-    if unique_names(feeder) != [name for name, chosen in zip(names, test) if chosen]:
+    if unique_names(feeder) != [name for name, chosen in zip(names, held_out) if chosen]:
         raise UsageError(f"--labels: {arg.feeder} does not keep the clips it is told to; it cannot be used for this")
     try:
         training = Training(experiment)
@@ -90,7 +73,7 @@ def judge(
         experiment.work_dir.close()
     scores, labels = training.answers
     print(
-        f"{title}{Path(arg.work_dir).name} of {folds}: {len(labels):,} clips held out, "
+        f"{Path(arg.work_dir).name} of {folds}: {len(labels):,} clips held out, "
         f"{100 * np.mean(scores.argmax(1) == labels):.1f} % answered as labelled; "
         f"{arg.num_epoch} epochs in {perf_counter() - begin:.0f} s",
         flush=True,

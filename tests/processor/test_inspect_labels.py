@@ -76,7 +76,11 @@ def test_mistakes_are_one_line(folder, capsys):
 
 
 def test_sessions_are_persons_seen_from_one_place():
-    assert sessions(["a01_s02_e00_v01", "a05_s02_e03_v01", "a01_s02_e00_v02"]) == ["02 01", "02 01", "02 02"]
-    assert sessions(["S001C002P003R001A001", "S001C002P003R002A060"]) == ["003 002 001"] * 2
-    assert sessions(["a1_s1_t1", "a27_s8_t4"]) == ["1", "8"]
+    assert sessions(["a01_s02_e00_v01", "a05_s02_e03_v01", "a01_s02_e00_v02"]) == [
+        "subject 2, view 1",
+        "subject 2, view 1",
+        "subject 2, view 2",
+    ]
+    assert sessions(["S001C002P003R001A001", "S001C002P003R002A060"]) == ["subject 3, camera 2, setup 1"] * 2
+    assert sessions(["a1_s1_t1", "a27_s8_t4"]) == ["subject 1", "subject 8"]
     assert sessions(["0001", "0002"]) is None

@@ -57,3 +57,37 @@ def test_a_class_without_samples_is_reached_by_certainty_alone():
 def test_shapes_that_do_not_go_together_are_refused():
     with pytest.raises(ValueError, match="do not go together"):
         find_label_errors(np.ones((2, 3)), np.array([1]))
+
+
+def sessions_of(count, each, K, rng):
+    """Labels, groups and probabilities of sessions with `each` samples of every class, answered rightly but for noise."""
+    labels = np.tile(np.repeat(np.arange(K), each), count)
+    groups = [f"session {i}" for i in np.repeat(np.arange(count), each * K)]
+    probability = rng.dirichlet(np.ones(K), len(labels)) * 0.5
+    probability[np.arange(len(labels)), labels] += 0.5
+    return labels, groups, probability
+
+
+def test_two_classes_exchanged_in_one_session_come_first_though_a_class_is_hard():
+    rng = np.random.default_rng(0)
+    true, groups, probability = sessions_of(6, 5, 8, rng)
+    hard = (true == 3) & (np.array(groups) == "session 4")  # all taken for class 5, which is answered rightly
+    probability[hard] = np.eye(8)[5]
+    labels, session = true.copy(), np.array(groups) == "session 2"
+    labels[session & (true == 1)], labels[session & (true == 6)] = 6, 1
+    wrong = np.flatnonzero(labels != true)
+    probability[wrong[:3]] = rng.dirichlet(np.ones(8), 3)  # of some of them the networks have no idea
+    found = find_label_errors(probability, labels, groups)
+    (exchange,) = found.exchanges
+    assert exchange.group == "session 2" and exchange.classes == (1, 6) and set(exchange.samples) == set(wrong)
+    assert set(found.order[:10]) == set(wrong) and (found.suggested[wrong] == true[wrong]).all()
+    assert found.suspicious[wrong].all()
+    alone = find_label_errors(probability, labels)
+    assert alone.exchanges == [] and set(alone.order[:10]) != set(wrong)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_nothing_is_exchanged_where_labels_are_right(seed):
+    labels, groups, probability = sessions_of(4, 3, 6, np.random.default_rng(seed))
+    assert find_label_errors(probability, labels, groups).exchanges == []
