@@ -78,6 +78,9 @@ ENDS = {"left_hand": "left_wrist", "right_hand": "right_wrist", "left_foot": "le
 SYNTHETIC = {"standing": "other", "bowing": "other", "walking": "walk", "waving": "wave", "clapping": "clap"}
 SYNTHETIC_CLIPS = 25  # of each, in training; a quarter of that in tests
 SHARE = {"still": 0.06, "mixed": 0.06, "morph": 0.05}  # of the number of clips of actions
+SPORTS_TIMES = (
+    2  # how often a clip of Penn Action is in the training: as many clips as the 3-D recordings' cameras make
+)
 VIEWS = {"ucla": 1, "utd": 4, "sbu": 2}  # cameras for every recording, in training
 ALONE = {"kick", "push", "punch", "walk"}  # of SBU: what the motion of one person says
 LEGS_MATTER = {"kick", "lunge", "jog", "squat"}  # not seen without legs
@@ -96,6 +99,8 @@ def clips(
         leave_out: names of classes that are not trained on; in "val" their clips are "other".
     """
     known = [read_sport(clip) for clip in penn_action.list_clips(penn, part, holdout).clips]
+    if part == "train":
+        known += [replace(clip, name=f"{clip.name}_{i}") for i in range(1, SPORTS_TIMES) for clip in known]
     known += everyday_motion(part, ucla, utd, interaction, holdout, seed)
     known += synthetic_motion(part, seed)
     absent = {LABEL_NAMES.index(name) for name in leave_out}
