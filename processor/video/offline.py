@@ -25,6 +25,7 @@ from processor.recognizer import Recognizer
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
+from processor.video.repetitions import with_repetitions
 from processor.video.result import build_result, print_result, printable, segment_row, window_row, write_result
 from processor.video.segments import Segment, segments_of
 from processor.video.settings import Settings
@@ -61,6 +62,7 @@ def process_video(
     windows, segments, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
     broken = video.broken
     print("Pose estimation complete.")
+    segments = with_repetitions(segments, joints_file, recognizer.skeleton, video.fps)
     result = summarise(settings, recognizer, windows, segments, num_frame, video)
     write_result(output, result)
     recognised = perf_counter()
@@ -195,7 +197,7 @@ class Predictions:
                 continue
             answer = None
             if segment is not None and self.settings.vote == "segments":
-                answer = segment.label, segment.score
+                answer = segment.told(index), segment.score
             persons.append(drawn_person(self.recognizer, self.nearest(track, index), track, points, index, answer))
         return persons
 

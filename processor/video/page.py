@@ -25,7 +25,7 @@ def demo_page(result: Row, video: Path, seconds: float) -> Page:
     for segment in result["segments"]:
         begin, end = segment["first_second"], min(segment["last_second"], seconds)
         if end > begin:
-            segments.setdefault(segment["track"], []).append((begin, end, segment["label"], segment["score"]))
+            segments.setdefault(segment["track"], []).append((begin, end, told(segment), segment["score"]))
     name = printable(Path(result["video"])).rsplit("/", 1)[-1]
     page = Page(name, "demo", subtitle=f"{result['label']}, {result['score']:.2f}")
     tracks = [(f"person {track}", bars) for track, bars in sorted(segments.items())]
@@ -53,6 +53,12 @@ def of_track(rows: list[Row], seconds: float) -> Iterator[tuple[float, float, Ro
         end = row["last_second"] if i == len(rows) - 1 else min(row["last_second"], (middles[i] + middles[i + 1]) / 2)
         if min(end, seconds) > begin:
             yield begin, min(end, seconds), row
+
+
+def told(segment: Row) -> str:
+    """The label, and how often it was repeated."""
+    times = segment["repetitions"]
+    return segment["label"] if times is None else f"{segment['label']} × {times}"
 
 
 def moments(shown: Mapping[int, list[tuple[float, float, Row]]]) -> Iterator[tuple[float, list[tuple[str, float]]]]:

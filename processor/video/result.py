@@ -17,7 +17,7 @@ from processor.video.windows import Window
 from torchlight.files import atomic_write
 
 MOST_LISTED = 10  # segments on the terminal
-SEGMENT_COLUMNS = ["track", "label", "first_frame", "last_frame", "first_second", "last_second", "score"]
+SEGMENT_COLUMNS = ["track", "label", "first_frame", "last_frame", "first_second", "last_second", "score", "repetitions"]
 
 
 def build_result(
@@ -64,6 +64,7 @@ def segment_row(segment: Segment) -> dict[str, Any]:
         "first_second": round(segment.begin, 3),
         "last_second": round(segment.end, 3),
         "score": round(segment.score, 4),
+        "repetitions": segment.repetitions,
     }
 
 
@@ -125,6 +126,7 @@ def print_segments(segments: Iterable[dict[str, Any]]) -> None:
     longest = nlargest(MOST_LISTED + 1, recognised, key=lambda each: each[1]["last_second"] - each[1]["first_second"])
     for _, segment in sorted(longest[:MOST_LISTED], key=lambda each: each[0]):
         when = f"{segment['first_second']:.1f} to {segment['last_second']:.1f} s"
-        print(f"    {when}  person {segment['track']}: {segment['label']} {segment['score']:.2f}")
+        times = "" if segment["repetitions"] is None else f", {segment['repetitions']} times"
+        print(f"    {when}  person {segment['track']}: {segment['label']} {segment['score']:.2f}{times}")
     if len(longest) > MOST_LISTED:
         print("    and shorter ones; all are in _segments.csv")

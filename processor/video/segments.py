@@ -49,6 +49,7 @@ class Segment:
         first, last: frames of the video.
         begin, end: seconds; the end of one is the beginning of the next.
         score: mean probability of the label; of "unknown" 1 less that of the best label.
+        moments: of an action that is one of repetitions, the frames in which one ends (repetitions.py); else None.
     """
 
     track: int
@@ -58,6 +59,17 @@ class Segment:
     begin: float
     end: float
     score: float
+    moments: tuple[int, ...] | None = None
+
+    @property
+    def repetitions(self) -> int | None:
+        return None if self.moments is None else len(self.moments)
+
+    def told(self, frame: int | None = None) -> str:
+        """The label, and how often it was repeated until that frame (None: altogether)."""
+        if self.moments is None:
+            return self.label
+        return f"{self.label} × {sum(frame is None or moment <= frame for moment in self.moments)}"
 
     @property
     def recognised(self) -> bool:

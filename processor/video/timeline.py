@@ -77,10 +77,10 @@ class Timeline:
         room = bar.shape[1] - 2 * edge
         if size < 7 or room < size:
             return
-        text = segment.label
+        whole = text = segment.told()
         while text and self._width(text, size) > room:
             text = text[:-1] if len(text) < 60 else text[:59]
-        if len(text) < len(segment.label):
+        if len(text) < len(whole):
             text = text[:-1].rstrip() + "…" if len(text) > 2 else ""
         if text:
             part = np.ascontiguousarray(bar)

@@ -107,8 +107,18 @@ def result(folder: Path, name: str) -> dict:
     assert all(len(row) == len(head) for row in rows)
     with (folder / f"{name}_segments.csv").open(newline="") as file:
         head, *rows = csv.reader(file)
-    assert head == ["track", "label", "first_frame", "last_frame", "first_second", "last_second", "score"]
-    assert rows == [[str(segment[key]) for key in head] for segment in told["segments"]]
+    assert head == [
+        "track",
+        "label",
+        "first_frame",
+        "last_frame",
+        "first_second",
+        "last_second",
+        "score",
+        "repetitions",
+    ]
+    cells = [["" if segment[key] is None else str(segment[key]) for key in head] for segment in told["segments"]]
+    assert rows == cells
     for track in {segment["track"] for segment in told["segments"]}:
         of_track = [segment for segment in told["segments"] if segment["track"] == track]
         assert all(a["last_frame"] < b["first_frame"] for a, b in pairwise(of_track))

@@ -26,22 +26,24 @@ def window(first, last, label="run", score=0.9, track=1):
 
 def result(*windows, **more):
     content = {"video": "clips/a.mp4", "label": "run", "score": 0.9, "top5": [["run", 0.9]], "frames": 300}
-    segments = [{key: w[key] for key in w if key != "top5"} | {"score": w["top5"][0][1]} for w in windows]
+    segments = [
+        {key: w[key] for key in w if key != "top5"} | {"score": w["top5"][0][1], "repetitions": None} for w in windows
+    ]
     content |= {"fps": 30.0, "persons": len({w["track"] for w in windows}), "windows": list(windows)}
     return content | {"segments": segments} | more
 
 
 def test_the_bars_are_the_segments_within_the_video():
     segments = [
-        {"track": 2, "label": "jump", "first_second": 1.0, "last_second": 12.0, "score": 0.7},
-        {"track": 1, "label": "run", "first_second": 0.0, "last_second": 2.5, "score": 0.9},
-        {"track": 1, "label": "unknown", "first_second": 2.5, "last_second": 5.0, "score": 0.6},
-        {"track": 1, "label": "run", "first_second": 10.5, "last_second": 11.0, "score": 0.9},
+        {"track": 2, "label": "jump", "first_second": 1.0, "last_second": 12.0, "score": 0.7, "repetitions": 3},
+        {"track": 1, "label": "run", "first_second": 0.0, "last_second": 2.5, "score": 0.9, "repetitions": None},
+        {"track": 1, "label": "unknown", "first_second": 2.5, "last_second": 5.0, "score": 0.6, "repetitions": None},
+        {"track": 1, "label": "run", "first_second": 10.5, "last_second": 11.0, "score": 0.9, "repetitions": None},
     ]
     page = demo_page(result(window(0, 2), segments=segments), Path("a.mp4"), 10.0)
     assert page.sections[0].tracks == [
         ("person 1", [(0.0, 2.5, "run", 0.9), (2.5, 5.0, "unknown", 0.6)]),
-        ("person 2", [(1.0, 10.0, "jump", 0.7)]),
+        ("person 2", [(1.0, 10.0, "jump × 3", 0.7)]),
     ]
 
 
