@@ -128,7 +128,7 @@ def _finding(found: Inspection, finding: Finding) -> Section:
             part, i, name = place.twin
             twin = Place(part, i, name, parts[part].label[i], detail="its twin")
             shown.append(_clip(parts[part], twin, found, ""))
-    text += f" {finding.detail}." if finding.detail else ""
+    text += f" {finding.detail[0].upper()}{finding.detail[1:]}." if finding.detail else ""
     total = len(finding.places)
     if finding.places[0].twin:
         text += f" {min(total, SHOWN // 2)} of {total:,} pairs:"
