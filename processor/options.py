@@ -401,7 +401,10 @@ def inspect() -> Parser:
     group = parser.add_argument_group("suspicious labels")
     group.add_argument("--labels", action="store_true", help="look for labels that are probably wrong: trains networks")
     group.add_argument(
-        "--folds", type=number(int, 2), default=5, metavar="K", help="networks, each trained without its fold"
+        "--folds",
+        type=number(int, 2),
+        metavar="K",
+        help="networks, each trained without its fold; default: 5, or one a session where there are fewer",
     )
     group.add_argument(
         "--results",

@@ -20,6 +20,7 @@ from torchlight.errors import DataError, UsageError
 from torchlight.files import atomic_write
 from torchlight.label_errors import find_label_errors
 
+FOLDS = 5
 SURELY = -0.5  # a margin that is suspicious in any case
 KEPT = "out_of_sample.pkl"  # the probabilities of the folds, as a test_result.pkl: for --results next time
 
@@ -68,7 +69,9 @@ def trained(arg: Namespace, argv: Sequence[str], found: Inspection, work_dir: Pa
     share_feeder_args(own)
     own.work_dir, own.num_worker = str(work_dir / "folds"), None
     part = found.parts[0]
-    probability = out_of_sample(own, list(argv), part.names, part.label, sessions(part.names), arg.folds)
+    groups = sessions(part.names)
+    folds = arg.folds or min(FOLDS, len(set(groups or part.names)))
+    probability = out_of_sample(own, list(argv), part.names, part.label, groups, folds)
     scores = dict(zip(part.names, np.log(np.maximum(probability, np.finfo(np.float32).tiny)).astype(np.float32)))
     with atomic_write(work_dir / KEPT) as file:
         pickle.dump(scores, file)

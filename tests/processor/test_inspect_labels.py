@@ -84,3 +84,11 @@ def test_sessions_are_persons_seen_from_one_place():
     assert sessions(["S001C002P003R001A001", "S001C002P003R002A060"]) == ["subject 3, camera 2, setup 1"] * 2
     assert sessions(["a1_s1_t1", "a27_s8_t4"]) == ["subject 1", "subject 8"]
     assert sessions(["0001", "0002"]) is None
+
+
+def test_there_are_no_more_folds_than_sessions(folder, capsys):
+    names, labels = pickle.loads((folder / "train_label.pkl").read_bytes())
+    names = [f"a{label + 1}_s{1 + i % 3}_t{i}" for i, label in enumerate(labels)]  # three persons
+    (folder / "train_label.pkl").write_bytes(pickle.dumps((names, labels)))
+    assert inspect(folder, "--labels", "--num_epoch", 1)[0] == 0
+    assert capsys.readouterr().out.count("16 clips held out") == 3
