@@ -26,7 +26,7 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     scores, labels = _checked(scores, labels)
     if not 1 <= k <= scores.shape[1]:
         raise ValueError(f"top-{k} of {scores.shape[1]} classes: k must be 1 to {scores.shape[1]}")
-    return float(np.mean(_rank(scores, labels) < k)) if len(labels) else float("nan")
+    return float(np.mean(rank(scores, labels) < k)) if len(labels) else float("nan")
 
 
 def informative_top_k(ks: Sequence[int], num_class: int) -> tuple[list[int], str | None]:
@@ -96,17 +96,17 @@ def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.nda
     return scores[labels >= 0], labels[labels >= 0]
 
 
-def _rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def rank(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """(N,) how many classes come before the right one; num_class where there is a NaN."""
     right = scores[np.arange(len(labels)), labels][:, None]  # (N, 1)
     before = np.arange(scores.shape[1]) < labels[:, None]  # (N, num_class)
-    rank = ((scores > right) | ((scores == right) & before)).sum(1)
-    return np.where(np.isnan(scores).any(1), scores.shape[1], rank)
+    found = ((scores > right) | ((scores == right) & before)).sum(1)
+    return np.where(np.isnan(scores).any(1), scores.shape[1], found)
 
 
 def _count(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(num_class,) samples and (num_class,) right answers of each class."""
-    right = labels[_rank(scores, labels) == 0]
+    right = labels[rank(scores, labels) == 0]
     return np.bincount(labels, minlength=scores.shape[1]), np.bincount(right, minlength=scores.shape[1])
 
 
@@ -122,12 +122,12 @@ def write_clips_csv(
     prediction (softmax); rank is the place of the right class, from 1: the top-k accuracy is the share of ranks up to k.
     """
     names = _checked_names(names, np.shape(scores)[1])
-    rank = _rank(scores, labels) + 1
+    places = rank(scores, labels) + 1
     probability = softmax(scores.astype(np.float64), axis=1)
     with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["name", "label", "class", "predicted", "predicted_class", "score", "rank"])
-        for clip, label, row, place in zip(clips, labels.tolist(), probability, rank.tolist()):
+        for clip, label, row, place in zip(clips, labels.tolist(), probability, places.tolist()):
             best = int(row.argmax())
             writer.writerow([clip, label, names[label], best, names[best], f"{row[best]:.6f}", place])
 

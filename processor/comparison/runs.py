@@ -244,12 +244,8 @@ def read_scores(path: str, label_path: str | None, label_names: str | None) -> A
     classes = metrics.read_names(label_names, scores.shape[1])
     if label_names is None and info and len(info.label_names or ()) == scores.shape[1]:
         classes = list(info.label_names)
-    true = scores[np.arange(len(label)), label][:, None]  # (N, 1)
-    before = np.arange(scores.shape[1]) < label[:, None]  # of equal scores the lower class comes first
-    rank = 1 + ((scores > true) | ((scores == true) & before)).sum(1)
-    return Answers(
-        names, label, scores.argmax(1), softmax(scores, 1).max(1), rank, dict(enumerate(classes)), scores.shape[1]
-    )
+    rank, answers = 1 + metrics.rank(scores, label), scores.argmax(1)
+    return Answers(names, label, answers, softmax(scores, 1).max(1), rank, dict(enumerate(classes)), scores.shape[1])
 
 
 def pooled(parts: Sequence[Answers]) -> Answers:
