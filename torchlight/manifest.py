@@ -22,7 +22,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from torchlight.errors import UsageError, short
+from torchlight.errors import UsageError, one_line, short
 from torchlight.files import atomic_write
 from torchlight.machine import cores
 
@@ -141,7 +141,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
         for name in dict.fromkeys((*before, *after)):
             if before.get(name) != after.get(name):
                 told = True
-                yield f"{title or name}: {_told(before.get(name))} then, {_told(after.get(name))} now"
+                yield f"{title or one_line(name)}: {_told(before.get(name))} then, {_told(after.get(name))} now"
     for name, facts in now["files"].items():
         before = then["files"].get(name, {}).get("sha256")
         if before and before != facts.get("sha256"):
@@ -156,7 +156,7 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
 
 
 def _told(value: object) -> str:
-    return "unknown" if value is None else value[:80] if isinstance(value, str) else short(value)
+    return "unknown" if value is None else one_line(value) if isinstance(value, str) else short(value)
 
 
 # ---- facts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from torchlight.errors import UsageError
@@ -104,6 +104,8 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(["git", "machine", "versions", "files", "results", "config", "began"]), JSON)
+@example("machine", {"\n": 0})
+@example("versions", {"numpy": "1\n2"})
 @settings(max_examples=200, deadline=None)
 def test_a_damaged_manifest_is_refused_or_compared(tmp_path_factory, key, value):
     path, now = tmp_path_factory.getbasetemp() / "damaged.json", manifest()
