@@ -7,6 +7,7 @@ report.html     accuracies, curves, the confusion matrix, and the clips themselv
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -317,8 +318,6 @@ def how_it_was_made(manifest: Mapping[str, Any]) -> Section:
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:
-    import io
-
     out = io.StringIO()
     dump_yaml(dict(config), out, default_flow_style=None, width=120)
     return out.getvalue()
