@@ -92,3 +92,15 @@ def test_there_are_no_more_folds_than_sessions(folder, capsys):
     (folder / "train_label.pkl").write_bytes(pickle.dumps((names, labels)))
     assert inspect(folder, "--labels", "--num_epoch", 1)[0] == 0
     assert capsys.readouterr().out.count("16 clips held out") == 3
+
+
+def test_the_first_fold_of_a_config_with_folds_is_searched(folder, capsys):
+    (folder / "fold1").mkdir()
+    for path in folder.glob("*_*.*"):
+        shutil.copy(path, folder / "fold1")
+    config = (folder / "config.yaml").read_text()
+    for part in ("train", "val"):
+        config = config.replace(f"{folder}/{part}", f"{folder}/fold{{fold}}/{part}")
+    (folder / "config.yaml").write_text(f"{config}fold: [1, 2]\n")
+    assert inspect(folder, "--labels", "--folds", 2, "--num_epoch", 1)[0] == 0
+    assert capsys.readouterr().out.count("24 clips held out") == 2
