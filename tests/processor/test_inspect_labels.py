@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import yaml
 
 from feeder.inspection.names import sessions
 from main import main
@@ -98,9 +99,10 @@ def test_the_first_fold_of_a_config_with_folds_is_searched(folder, capsys):
     (folder / "fold1").mkdir()
     for path in folder.glob("*_*.*"):
         shutil.copy(path, folder / "fold1")
-    config = (folder / "config.yaml").read_text()
-    for part in ("train", "val"):
-        config = config.replace(f"{folder}/{part}", f"{folder}/fold{{fold}}/{part}")
-    (folder / "config.yaml").write_text(f"{config}fold: [1, 2]\n")
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"fold": [1, 2]}
+    for args in (config["train_feeder_args"], config["test_feeder_args"]):
+        for key in ("data_path", "label_path"):
+            args[key] = args[key].replace(str(folder), f"{folder}/fold{{fold}}")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
     assert inspect(folder, "--labels", "--folds", 2, "--num_epoch", 1)[0] == 0
     assert capsys.readouterr().out.count("24 clips held out") == 2
