@@ -88,13 +88,13 @@ def report(
     title = (
         f"{'Training' if experiment.arg.phase == 'train' else 'Test'} of {Path(experiment.arg.work_dir).resolve().name}"
     )
-    shown = ClipsOf(experiment, scores) if scores is not None else None
+    answers = Answers(scores, labels, experiment.label_names) if scores is not None else None
+    shown = ClipsOf(experiment, answers.probability) if answers else None
     skeleton, dimension = (shown.skeleton, shown.dimension) if shown else (None, 2)
     page = Page(
         title, "report", skeleton, dimension, f"{experiment.arg.model}, {manifest['began'][:16].replace('T', ' ')}"
     )
-    if scores is not None:
-        answers = Answers(scores, labels, experiment.label_names)
+    if answers:
         page.add(key_figures(answers, results))
         page.add(mistakes(answers, shown))
         page.add(unsure(answers, shown))
@@ -122,8 +122,8 @@ class Answers:
 class ClipsOf:
     """The moving skeletons of a test, each made once, where the feeder can show its clips."""
 
-    def __init__(self, experiment: Experiment, scores: np.ndarray):
-        self.experiment, self.feeder = experiment, experiment.feeders["test"]
+    def __init__(self, experiment: Experiment, probability: np.ndarray):
+        self.experiment, self.feeder, self.probability = experiment, experiment.feeders["test"], probability
         preprocess, info = preprocess_of(self.feeder), info_of(self.feeder)
         layout = (experiment.arg.model_args.get("graph_args") or {}).get("layout")
         self.skeleton = preprocess.skeleton if preprocess else None
@@ -132,7 +132,6 @@ class ClipsOf:
         self.possible = can_be_shown(self.feeder) and self.skeleton is not None
         self.dimension = dimension or (self._guess() if self.possible else 2)
         self.network = None
-        self.probability = softmax(scores.astype(np.float64), axis=1)
         self.clips: dict[int, Clip] = {}
 
     def _guess(self) -> int:
