@@ -67,14 +67,18 @@ class FusedSTGCN(nn.Module):
 
     def tiles(self, x: Tensor):
         """The features (rows, C', T', V) of a few of the N * M skeleton sequences at a time."""
-        N, C, T, V, M = x.shape
-        x = x.permute(0, 4, 2, 3, 1).reshape(N * M, T, V * C)
-        x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
-        x = x.view(N * M, T, V, C).permute(0, 3, 1, 2)  # (B, C, T, V), channels last
+        x = self.normalise(x)
         for tile in x.split(self.tile_rows(x)):
             for block in self.blocks:
                 tile = block(tile)
             yield tile
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """The batch norm of the input: (N, C, T, V, M) -> (B, C, T, V), channels last."""
+        N, C, T, V, M = x.shape
+        x = x.permute(0, 4, 2, 3, 1).reshape(N * M, T, V * C)
+        x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
+        return x.view(N * M, T, V, C).permute(0, 3, 1, 2)
 
     def tile_rows(self, x: Tensor) -> int:
         B, _, T, V = x.shape
@@ -117,19 +121,21 @@ class FusedBlock(nn.Module):
         self.register_buffer("residual_W", None if residual_W is None else residual_W.to(dtype))
 
     def forward(self, x: Tensor) -> Tensor:
+        y = F.conv2d(self.spatial(x), self.tcn_W, self.tcn_bias, self.stride, self.padding)
+        if self.residual_W is not None:
+            y += F.conv2d(x, self.residual_W, None, self.stride)
+        elif self.residual:
+            y += x
+        return y.relu_()
+
+    def spatial(self, x: Tensor) -> Tensor:
         B, C, T, V = x.shape
         y = x.permute(0, 2, 3, 1).reshape(B * T, V, C)
         y = self.gather.expand(B * T, -1, -1).bmm(y)  # (B*T, V*K, C)
         # As B * T pictures of one row: for fewer than 16 on a single thread torch leaves oneDNN for a slower product.
         y = y.view(B * T, 1, V, -1).permute(0, 3, 1, 2)  # (B*T, K*C, 1, V), channels last
         y = F.conv2d(y, self.W).add_(self.bias).relu_()
-        y = y.permute(0, 2, 3, 1).reshape(B, T, V, -1).permute(0, 3, 1, 2)  # (B, C', T, V), channels last
-        y = F.conv2d(y, self.tcn_W, self.tcn_bias, self.stride, self.padding)
-        if self.residual_W is not None:
-            y += F.conv2d(x, self.residual_W, None, self.stride)
-        elif self.residual:
-            y += x
-        return y.relu_()
+        return y.permute(0, 2, 3, 1).reshape(B, T, V, -1).permute(0, 3, 1, 2)  # (B, C', T, V), channels last
 
 
 class FusedSTGCNPP(FusedSTGCN):
