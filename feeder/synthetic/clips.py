@@ -10,7 +10,7 @@ function of (seed, subject, action, repetition) alone; train and val are perform
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -27,8 +27,12 @@ SUBJECTS = {"train": range(0, 30), "val": range(30, 40)}
 
 def perform(body: Body, action: int, rng) -> np.ndarray:
     """(T, 18, 3) metres: one body doing one action in its own way."""
+    return move(body, *list(ACTIONS.values())[action], rng)
+
+
+def move(body: Body, do: Callable, cycles: float, rng) -> np.ndarray:
+    """(T, 18, 3) metres: do is a function of actions.py, cycles how often a second it is done."""
     T = rng.integers(NUM_FRAME[0], NUM_FRAME[1] + 1)
-    do, cycles = list(ACTIONS.values())[action]
     tempo = cycles * body.tempo * rng.uniform(0.85, 1.2) * (1 + 0.1 * drift(rng, T))
     p = rng.random() + np.cumsum(tempo) / FPS
     size = body.size * rng.uniform(0.9, 1.15) * (1 + 0.06 * drift(rng, T))

@@ -26,10 +26,13 @@ import numpy as np
 from feeder.readers import nw_ucla, penn_action, sbu, utd_mhad
 from feeder.readers.clip import Clip
 from feeder.sequence import SkeletonSequence
-from feeder.skeleton import load_skeleton, remap
+from feeder.skeleton import Skeleton, load_skeleton, remap
 from feeder.synthetic import clips as synthetic
+from feeder.synthetic.actions import ACTIONS as MOTIONS
+from feeder.synthetic.actions import LEFT, RIGHT, wave
+from feeder.synthetic.body import make_body
 from feeder.synthetic.camera import FRAME_SIZE, look
-from feeder.synthetic.other_motion import generator, joints_of, mix, morph, sequence, stand_still
+from feeder.synthetic.other_motion import generator, mix, morph, sequence, stand_still
 
 LAYOUT = "penn-action"
 SPORTS = [name.replace("_", " ") for name in penn_action.ACTIONS]
@@ -75,8 +78,18 @@ LABEL_NAMES = [*SPORTS, *EVERYDAY, "other"]
 OTHER = len(LABEL_NAMES) - 1
 NAME_OF = {action: name for name, actions in ACTIONS.items() for action in actions}
 ENDS = {"left_hand": "left_wrist", "right_hand": "right_wrist", "left_foot": "left_ankle", "right_foot": "right_ankle"}
-SYNTHETIC = {"standing": "other", "bowing": "other", "walking": "walk", "waving": "wave", "clapping": "clap"}
-SYNTHETIC_CLIPS = 25  # of each, in training; a quarter of that in tests
+SYNTHETIC = {
+    "standing": "other",
+    "bowing": "other",
+    "walking": "walk",
+    "waving": "wave",
+    "both waving": "wave",
+    "clapping": "clap",
+}
+SYNTHETIC_CLIPS = 60  # of each, in training; a quarter of that in tests
+LIMBS = (
+    0.1  # standard deviation of the logarithm of a bone's length, in training: sensors differ about where a joint is
+)
 SHARE = {"still": 0.06, "mixed": 0.06, "morph": 0.05}  # of the number of clips of actions
 SPORTS_TIMES = (
     2  # how often a clip of Penn Action is in the training: as many clips as the 3-D recordings' cameras make
@@ -159,9 +172,9 @@ def views(
             named = "other"
         for view in range(VIEWS[source] if part == "train" and named != "other" else 1):
             at = f"{source}_{name}_{person}_{view}"
-            seen = seen_by_a_camera(
-                joints, recording.layout, generator(seed, at), 180 if source == "sbu" else 80, named
-            )
+            rng, layout = generator(seed, at), load_skeleton(recording.layout)
+            body = with_other_limbs(joints, layout, rng) if part == "train" else joints
+            seen = seen_by_a_camera(body, layout, rng, 180 if source == "sbu" else 80, named)
             yield sequence(at, seen, FRAME_SIZE, LABEL_NAMES.index(named))
 
 
@@ -180,15 +193,28 @@ def travelled(joints: np.ndarray) -> float:
     return float(np.linalg.norm(np.diff(joints[::6], axis=0), axis=-1).sum())
 
 
+def with_other_limbs(joints: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np.ndarray:
+    """The motion (T, V, 3) of a body whose bones are a little longer or shorter, left as right."""
+    factor = np.exp(rng.normal(0, LIMBS, skeleton.num_joint))
+    factor = np.sqrt(factor * factor[skeleton.flip])
+    parents, out, done = skeleton.parents, joints.copy(), {skeleton.centre}
+    while len(done) < skeleton.num_joint:
+        for v in set(range(skeleton.num_joint)) - done:
+            if parents[v] in done:
+                out[:, v] = out[:, parents[v]] + factor[v] * (joints[:, v] - joints[:, parents[v]])
+                done.add(v)
+    return out
+
+
 def seen_by_a_camera(
-    joints: np.ndarray, layout: str, rng: np.random.Generator, yaw: float = 80, named: str = ""
+    joints: np.ndarray, source: Skeleton, rng: np.random.Generator, yaw: float = 80, named: str = ""
 ) -> np.ndarray:
     """(T, V, 3) metres -> (T', 13, 3) x, y, score.
 
     Short recordings begin and end with the action, windows of a video do not: half of them get a pause before or after.
     """
-    source, target = load_skeleton(layout), load_skeleton(LAYOUT)
-    if layout == "sbu":  # its hands and feet are where others have wrists and ankles
+    target = load_skeleton(LAYOUT)
+    if source.name == "sbu":  # its hands and feet are where others have wrists and ankles
         source = replace(source, joints=tuple(ENDS.get(joint, joint) for joint in source.joints))
     if len(joints) < 90 and rng.random() < 0.5:
         before, after = rng.multinomial(rng.integers(8, 40), rng.dirichlet([1, 1]))[:2]
@@ -199,15 +225,20 @@ def seen_by_a_camera(
 
 
 def synthetic_motion(part: str, seed: int) -> Iterator[SkeletonSequence]:
-    source, target = load_skeleton("openpose"), load_skeleton(LAYOUT)
-    subjects = synthetic.SUBJECTS[part]
-    count = SYNTHETIC_CLIPS if part == "train" else SYNTHETIC_CLIPS // 4
+    """Articulated bodies (body.py) by the same cameras."""
+    layout, subjects = load_skeleton("openpose"), synthetic.SUBJECTS[part]
+    motions = MOTIONS | {"both waving": (wave_with_both, MOTIONS["waving"][1])}
     for action, named in SYNTHETIC.items():
-        for i in range(count):
-            repetition, subject = divmod(i, len(subjects))
-            clip = synthetic.make_clip(seed, subjects[subject], synthetic.LABEL_NAMES.index(action), repetition)
-            joints = remap(joints_of(clip), source, target)
-            yield sequence(f"synthetic_{clip.name}", joints, clip.frame_size, LABEL_NAMES.index(named))
+        for i in range(SYNTHETIC_CLIPS if part == "train" else SYNTHETIC_CLIPS // 4):
+            at = f"synthetic_{action}_{part}_{i:03d}"
+            rng, body = generator(seed, at), make_body(seed, subjects[i % len(subjects)])
+            joints = synthetic.move(body, *motions[action], rng)
+            yield sequence(at, seen_by_a_camera(joints, layout, rng, named=named), FRAME_SIZE, LABEL_NAMES.index(named))
+
+
+def wave_with_both(pose, body, p, size, rng):
+    wave(pose, body, p, size, rng)
+    pose.hands[:, LEFT] = pose.hands[:, RIGHT]
 
 
 def count_classes(sequences: Iterable[SkeletonSequence]) -> dict[str, int]:

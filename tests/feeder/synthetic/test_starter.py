@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from feeder.readers import nw_ucla, penn_action, sbu, utd_mhad
+from feeder.skeleton import load_skeleton
 from feeder.synthetic import starter
 from feeder.synthetic.camera import look
 from feeder.synthetic.other_motion import mix, morph, stand_still
 
+UTD = load_skeleton("utd-mhad")
 FOLDERS = "penn_action", "nw_ucla", "utd_mhad", "sbu_interaction"
 
 
@@ -118,7 +120,7 @@ def test_a_3d_body_seen_by_a_camera_stands_upright_in_the_picture(folders):
     clip = next(iter(starter.ucla_clips(folders[1], "train", False)))
     joints = starter.upright(nw_ucla.read(clip.path).keypoints[0], 30.0)
     for seed in range(20):
-        seen = starter.seen_by_a_camera(joints, "nw-ucla", np.random.default_rng(seed), named="squat")
+        seen = starter.seen_by_a_camera(joints, load_skeleton("nw-ucla"), np.random.default_rng(seed), named="squat")
         assert (seen[..., 2] == 1).all()
         assert (seen[:, 0, 1] < seen[:, 11:, 1].mean(1)).mean() > 0.9 and (np.abs(seen[..., :2]) < 1).mean() > 0.95
 
@@ -128,7 +130,7 @@ def test_a_person_who_faces_kinect_faces_the_camera(folders):
     clip = utd_mhad.list_clips(folders[2], "train").clips[0]
     joints = starter.upright(utd_mhad.read(clip.path).keypoints[0], 30.0)
     for seed in range(10):
-        seen = starter.seen_by_a_camera(joints, "utd-mhad", np.random.default_rng(seed), yaw=20, named="squat")
+        seen = starter.seen_by_a_camera(joints, UTD, np.random.default_rng(seed), yaw=20, named="squat")
         assert (seen[:, 1, 0] > seen[:, 2, 0]).all()
 
 
@@ -149,3 +151,31 @@ def test_the_camera_looks_down_from_where_it_is_high_and_crops_the_legs():
 def test_frames_of_sbu_come_twice_as_often():
     joints = np.arange(1, 5, dtype=float)[:, None, None] * np.ones((4, 15, 3))
     np.testing.assert_allclose(starter.upright(joints, 15.0)[:, 0, 1], [1, 1.5, 2, 2.5, 3, 3.5, 4])
+
+
+def test_other_limbs_point_where_the_bones_pointed_and_are_as_long_left_as_right():
+    rng = np.random.default_rng(0)
+    joints = rng.normal(0, 1, (7, 20, 3))
+    joints += joints[:, UTD.flip] * [-1, 1, 1]  # a body that is its own mirror image
+    other = starter.with_other_limbs(joints, UTD, rng)
+    np.testing.assert_array_equal(other[:, UTD.centre], joints[:, UTD.centre])
+    factors = []
+    for child, parent in UTD.bones:
+        bone, longer = joints[:, child] - joints[:, parent], other[:, child] - other[:, parent]
+        factor = np.linalg.norm(longer, axis=-1) / np.linalg.norm(bone, axis=-1)
+        np.testing.assert_allclose(longer, factor[:, None] * bone, atol=1e-9)  # the same factor in all frames
+        np.testing.assert_allclose(factor, factor[0])
+        factors.append(factor[0])
+    assert 0.7 < min(factors) < 0.97 and 1.03 < max(factors) < 1.4
+    np.testing.assert_allclose(other[:, UTD.flip] * [-1, 1, 1], other, atol=1e-9)
+
+
+def test_half_of_those_who_wave_do_it_with_both_hands():
+    clips = [clip for clip in starter.synthetic_motion("train", 0) if starter.LABEL_NAMES[clip.label] == "wave"]
+    both = ["both" in clip.name for clip in clips]
+    assert 2 * sum(both) == len(both) > 0
+    raised = []
+    for clip in clips:
+        shoulders, wrists = clip.keypoints[0][:, 1:3, 1], clip.keypoints[0][:, 5:7, 1]
+        raised.append((wrists < shoulders).mean(0).min())
+    assert np.mean(np.array(raised)[both]) > 0.8 > 0.3 > np.mean(np.array(raised)[~np.array(both)])
