@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
@@ -39,6 +40,32 @@ class Prediction:
     feature: np.ndarray | None = None
 
 
+def load_network(weights: str | Path, description: Mapping) -> tuple[nn.Module, Skeleton]:
+    """The network of a checkpoint, as the keys of a side-car describe it, and the layout of its joints.
+
+    Raises:
+        UsageError: something is missing, or the weights are not of this network.
+    """
+    for key in ("model", "model_args"):
+        if not description.get(key):
+            raise UsageError(
+                f"{weights}: which network is it? {sidecar_path(weights)}, which a training writes beside its weights, "
+                "is not there; give --config with model, model_args and label_names"
+            )
+    model_args = dict(description["model_args"])
+    layout = description.get("skeleton") or (model_args.get("graph_args") or {}).get("layout")
+    if not layout:
+        raise UsageError(f"{weights}: no skeleton layout; give one in graph_args of model_args")
+    skeleton = load_skeleton(layout)
+    if "graph_args" in model_args:
+        model_args["graph_args"] = {**model_args["graph_args"], "layout": layout}
+    with torch.device("meta"):  # no memory: a network that these weights are not of could be of any size
+        checkpoint.check_weights(build_network(description["model"], model_args), weights)
+    network = build_network(description["model"], model_args)
+    checkpoint.load_weights(network, weights, log=lambda line: None)
+    return network, skeleton
+
+
 class Recognizer:
     """A network for inference, with all it has to know.
 
@@ -53,29 +80,14 @@ class Recognizer:
     """
 
     def __init__(self, weights: str | Path, description: Mapping, devices: device.Devices, precision: device.Precision):
-        for key in ("model", "model_args"):
-            if not description.get(key):
-                raise UsageError(
-                    f"{weights}: which network is it? {sidecar_path(weights)}, which a training writes beside its weights, "
-                    "is not there; give --config with model, model_args and label_names"
-                )
-        model_args, feeder_args = dict(description["model_args"]), dict(description.get("feeder_args") or {})
-        layout = description.get("skeleton") or (model_args.get("graph_args") or {}).get("layout")
-        if not layout:
-            raise UsageError(f"{weights}: no skeleton layout; give one in graph_args of model_args")
-        self.skeleton: Skeleton = load_skeleton(layout)
-        if "graph_args" in model_args:
-            model_args["graph_args"] = {**model_args["graph_args"], "layout": layout}
-        if feeder_args.get("dimension") == 3 or model_args.get("in_channels", 3) != 3:
+        network, self.skeleton = load_network(weights, description)
+        feeder_args = dict(description.get("feeder_args") or {})
+        if feeder_args.get("dimension") == 3 or description["model_args"].get("in_channels", 3) != 3:
             raise UsageError(f"{weights}: the network wants joints in 3-D, a video gives x, y and a score")
         self.num_person = int(description.get("num_person") or 2)  # the original's clips have two
         self.window: int | None = description.get("window")  # frames, at fps
         self.fps = float(description.get("fps") or 30.0)
         self.preprocess = preprocess_of(feeder_args, self.skeleton)
-        with torch.device("meta"):  # no memory: a network that these weights are not of could be of any size
-            checkpoint.check_weights(build_network(description["model"], model_args), weights)
-        network = build_network(description["model"], model_args)
-        checkpoint.load_weights(network, weights, log=lambda line: None)
         network, fused = inference_form(network, precision.dtype)
         self.autocast = nullcontext if fused else precision.autocast
         self.network, self.device = network.to(devices.main), devices.main
