@@ -68,7 +68,7 @@ class FusedSTGCN(nn.Module):
     def tiles(self, x: Tensor):
         """The features (rows, C', T', V) of a few of the N * M skeleton sequences at a time."""
         x = self.normalise(x)
-        for tile in x.split(self.tile_rows(x)):
+        for tile in self.split(x):
             for block in self.blocks:
                 tile = block(tile)
             yield tile
@@ -80,11 +80,11 @@ class FusedSTGCN(nn.Module):
         x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
         return x.view(N * M, T, V, C).permute(0, 3, 1, 2)
 
-    def tile_rows(self, x: Tensor) -> int:
-        B, _, T, V = x.shape
-        if x.device.type != "cpu" or torch.compiler.is_compiling():  # an exported program takes any batch at once
-            return B
-        return max(1, TILE_BYTES // (T * V * self.blocks[0].width * x.element_size()))
+    def split(self, x: Tensor) -> tuple[Tensor, ...]:
+        _, _, T, V = x.shape
+        if x.device.type != "cpu" or torch.compiler.is_compiling():  # an exported program has no loop over tiles
+            return (x,)
+        return x.split(max(1, TILE_BYTES // (T * V * self.blocks[0].width * x.element_size())))
 
 
 class FusedBlock(nn.Module):
