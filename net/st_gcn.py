@@ -3,6 +3,7 @@
     model = Model(in_channels=3, num_class=400, graph_args={"layout": "openpose", "strategy": "spatial"})
     logits = model(x)           # (N, C, T, V, M) -> (N, num_class)
     fast = model.fuse()         # the same function for inference only, batch norms folded; see net/fused.py
+    stream = model.stream()     # the same frame by frame; see net/streaming.py
 
 Data flow: clip -> batch norm of every joint's channels -> ten blocks of [graph convolution over V, temporal
 convolution over T] -> mean over T, V and persons -> classes. Parameter names are those of the original, whose
@@ -23,6 +24,7 @@ from torch.nn import functional as F
 from net.fused import FusedSTGCN
 from net.graph import Graph
 from net.pool import mean_over_persons
+from net.streaming import Streaming
 from torchlight.errors import short
 
 # [channels, temporal stride] of each block, section 4 of the paper
@@ -113,6 +115,10 @@ class Model(nn.Module):
     def fuse(self, dtype: torch.dtype = torch.float32) -> FusedSTGCN:
         """A new module with this network's present weights, for inference only: see net/fused.py."""
         return FusedSTGCN(self, dtype)
+
+    def stream(self, dtype: torch.dtype = torch.float32, window: int = 64) -> Streaming:
+        """The same, fed frame by frame, with predictions over the last `window` frames: see net/streaming.py."""
+        return Streaming(self.fuse(dtype), window)
 
 
 class Block(nn.Module):

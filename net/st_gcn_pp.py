@@ -3,6 +3,7 @@
     model = Model(in_channels=3, num_class=60, graph_args={"layout": "ntu-rgb+d", "strategy": "spatial"})
     logits = model(x)           # (N, C, T, V, M) -> (N, num_class)
     fast = model.fuse()         # the same function for inference only, batch norms folded; see net/fused.py
+    stream = model.stream()     # the same frame by frame; see net/streaming.py
 
 What differs from net/st_gcn.py, block by block: the adjacency is a parameter of its own, which the skeleton only
 initialises; a shortcut around the graph convolution; in place of one temporal convolution of kernel 9, six narrow
@@ -24,6 +25,7 @@ from net.fused import FusedSTGCNPP
 from net.graph import Graph
 from net.pool import mean_over_persons
 from net.st_gcn import BLOCKS, SpatialGraphConv, check_blocks
+from net.streaming import Streaming
 
 DILATIONS = (1, 2, 3, 4)  # of the branches that convolve over time
 BRANCHES = len(DILATIONS) + 2  # and one that takes the maximum, one that looks at a single frame
@@ -101,6 +103,10 @@ class Model(nn.Module):
     def fuse(self, dtype: torch.dtype = torch.float32) -> FusedSTGCNPP:
         """A new module with this network's present weights, for inference only: see net/fused.py."""
         return FusedSTGCNPP(self, dtype)
+
+    def stream(self, dtype: torch.dtype = torch.float32, window: int = 64) -> Streaming:
+        """The same, fed frame by frame, with predictions over the last `window` frames: see net/streaming.py."""
+        return Streaming(self.fuse(dtype), window)
 
 
 class Block(nn.Module):
