@@ -34,9 +34,9 @@ from torchlight import metrics
 from torchlight.bulk import Tally
 from torchlight.errors import UsageError
 from torchlight.lock import exclusive
+from torchlight.project import ROOT, located
 from torchlight.shard import Shard
 
-ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "resource" / "media" / "jumping_jacks.mp4"
 ENDINGS = ".mp4", ".json", ".csv", "_segments.csv", ".html"
 
@@ -123,11 +123,6 @@ def load_recognizer(arg: Namespace) -> Recognizer:
         overrides["label_names"] = metrics.read_names(located(arg.label_names))
     overrides = {key: value for key, value in overrides.items() if value}
     return Recognizer.from_checkpoint(weights, arg.use_gpu, arg.precision, arg.device, **overrides)
-
-
-def located(path: str) -> Path:
-    """A path of the command line or a config: from here, or else from the project's folder."""
-    return Path(path) if Path(path).exists() else ROOT / path
 
 
 def is_stream(video: str | None) -> bool:

@@ -6,12 +6,11 @@ An option's name is also its key in a YAML config. Command line > config file > 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from torchlight.arguments import DictAction, Parser, number, str2bool
+from torchlight.project import ROOT
 from torchlight.shard import shard
 
-ROOT = Path(__file__).resolve().parent.parent
 STARTER = str(ROOT / "resource" / "models" / "starter.pt")
 DEMOS = ROOT / "config" / "st_gcn" / "kinetics-skeleton"
 FORMER = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # an option by its former name

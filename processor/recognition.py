@@ -26,12 +26,21 @@ from torchlight.config import merge
 from torchlight.distributed import start
 from torchlight.errors import DataError, UsageError
 from torchlight.manifest import read_manifest
+from torchlight.project import located
 
 
-def run(arg: Namespace, argv: list[str]) -> None:
-    """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg."""
+def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, float]]]:
+    """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg.
+
+    Returns:
+        The arguments of every run, and its figures: of a training the last row of metrics.csv, of a test its accuracies.
+    """
     repeats = run_to_repeat(arg)
     share_feeder_args(arg)
+    for key in ("weights", "label_names"):  # of the project's own configs: in its folder
+        value = getattr(arg, key)
+        if value and (found := located(value)) != Path(value):
+            setattr(arg, key, str(found))
     runs = expand_runs(arg)
     for each in runs:
         if each.phase == "test":
@@ -53,6 +62,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     if len(runs) > 1 and world.is_main:
         summarise(arg, runs, results)
     world.close()
+    return list(zip(runs, results))
 
 
 def run_to_repeat(arg: Namespace) -> dict[str, Any] | None:
@@ -62,7 +72,7 @@ def run_to_repeat(arg: Namespace) -> dict[str, Any] | None:
         return None
     manifest = read_manifest(path, arg.phase)
     if arg.work_dir == manifest["config"].get("work_dir"):
-        arg.work_dir = f"{arg.work_dir.rstrip('/')}-repeated"
+        arg.work_dir = f"{Path(arg.work_dir)}-repeated"
     return manifest
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FLOORS = ("torchlight", "feeder", "net", "processor", "main", "tools")
+FLOORS = ("torchlight", "feeder", "net", "processor", "main", "stgcn", "tools")
 MAY = {  # what each floor may import of ours; of feeder/ a network may know one file
     "torchlight": {"torchlight"},
     "feeder": {"feeder", "torchlight"},
     "net": {"net", "feeder.skeleton", "torchlight.errors"},
     "processor": {"processor", "net", "feeder", "torchlight", "tests"},  # tests: the plain forms of the benchmark
     "main": {"processor", "torchlight"},
+    "stgcn": {"processor.api"},
     "tools": {"tools", "feeder", "torchlight", "net", "processor.sidecar"},
 }
 
@@ -37,7 +38,7 @@ def is_module(name: str) -> bool:
 
 
 def files(floor: str) -> list[Path]:
-    return [ROOT / "main.py"] if floor == "main" else sorted((ROOT / floor).rglob("*.py"))
+    return [ROOT / f"{floor}.py"] if floor in ("main", "stgcn") else sorted((ROOT / floor).rglob("*.py"))
 
 
 @pytest.mark.parametrize("floor", FLOORS)

@@ -27,8 +27,8 @@ from tools.command import run
 from tools.published_models import fetch, load_published
 from torchlight.download import download
 from torchlight.errors import DataError, UsageError, did_you_mean, short
+from torchlight.project import ROOT, models_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 PUBLISHED = "https://open-mmlab.s3.ap-northeast-2.amazonaws.com/mmskeleton/models/st-gcn"
 DRIVE = "https://drive.google.com/drive/folders/1IYKoSrjeI3yYJ9bO0_z_eDo92i7ob_aF"
 ZOO = "https://github.com/open-mmlab/mmskeleton/blob/master/doc/MODEL_ZOO.md"
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", metavar="NAME", help="which (default: list them)")
     parser.add_argument("--from", dest="file", type=Path, metavar="FILE", help="a checkpoint that was fetched by hand")
     arg = parser.parse_args()
-    folder = Path(os.environ.get("ST_GCN_MODELS", ROOT / "models"))
+    folder = models_folder()
     place = os.environ.get("ST_GCN_MODELS_URL")
     others = load_published()
     if arg.file and arg.model not in others:
@@ -61,7 +61,7 @@ def main() -> None:
         for name, _, _ in published():
             print(f"st_gcn: {name}, of the ST-GCN paper, 12 MB, {state(folder / name)}")
         for name, source in SOURCES.items():
-            print(f"{name}: {source.what}, {source.size / 1e6:.1f} MB, {state(ROOT / 'models' / source.file)}")
+            print(f"{name}: {source.what}, {source.size / 1e6:.1f} MB, {state(models_folder() / source.file)}")
         for model in others.values():
             print(f"{model.name}: {model}, {state(model.weights(folder))}\n    {model.address}")
 
@@ -72,7 +72,7 @@ def state(path: Path) -> str:
 
 def published() -> list[list[str]]:
     """Name, name at the address, git blob SHA-1 of the checkpoints of the paper."""
-    lines = (ROOT / "resource" / "reference_model.txt").read_text().splitlines()
+    lines = (ROOT / "resource" / "reference_model.txt").read_text(encoding="utf-8").splitlines()
     return [line.split() for line in lines if line.strip()]
 
 

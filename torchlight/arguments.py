@@ -16,13 +16,13 @@ import argparse
 import ast
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from torchlight.config import config_files, merge
+from torchlight.config import config_files, merge, settings_files
 from torchlight.errors import UsageError, did_you_mean, short
 from torchlight.manifest import read_manifest
+from torchlight.project import located
 
 
 def str2bool(text: str) -> bool:
@@ -177,9 +177,12 @@ def _by_key(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
     return {action.dest: action for action in reversed(actions)} | names
 
 
-def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
+def parse(parser: Parser, argv: Sequence[str], settings: Mapping[str, Any] | None = None) -> argparse.Namespace:
     """Command line > the file of --config, or the settings in a manifest (--from) > defaults. Only plain types inside:
     yaml.safe_dump(vars(arg)) always works.
+
+    Args:
+        settings: of a program, in place of a file: its keys, with a `base`, a file, if there is one.
 
     Raises:
         UsageError: an unknown option or key (with the nearest), or a value of the wrong kind (with its file and key).
@@ -188,10 +191,12 @@ def parse(parser: Parser, argv: Sequence[str]) -> argparse.Namespace:
     path, manifest = getattr(given, "config", None), getattr(given, "from_manifest", None)
     if path and manifest:
         raise UsageError("--config and --from both say what to run; give one of them")
-    files = config_files(Path(path)) if path else []
+    files = config_files(located(path)) if path else []
     if manifest:
         phase = parser.parse_args(argv, argparse.Namespace(phase=None)).phase  # None where it is not given
         files = [(manifest, read_manifest(manifest, phase)["config"])]
+    if settings is not None:
+        files = settings_files(settings)
     actions = _by_key(parser)
     config: dict[str, Any] = {}
     for file, own in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from torchlight.errors import UsageError, did_you_mean, one_line, short
 from torchlight.nesting import check_unfolded
+from torchlight.project import located
 
 LARGEST = 100_000  # keys and values of a file, aliases counted as often as they are named
 
@@ -106,13 +108,23 @@ def config_files(path: Path, below: tuple[Path, ...] = ()) -> list[tuple[Path, d
     """(file, its own mapping) of a config and its bases, the deepest base first."""
     if path.resolve() in [file.resolve() for file in below]:
         raise UsageError(f"{below[-1]}: base: a circle: {' -> '.join(map(str, (*below, path)))}")
-    own = _read(path, below)
+    return _with_bases(_read(path, below), path, below)
+
+
+def settings_files(settings: Mapping[str, Any]) -> list[tuple[Path, dict]]:
+    """The same for settings that a program gives in place of a file."""
+    return _with_bases(dict(settings), Path("settings"), ())
+
+
+def _with_bases(own: dict, path: Path, below: tuple[Path, ...]) -> list[tuple[Path, dict]]:
     base = own.pop("base", None)
     if base is None:
         return [(path, own)]
     if not isinstance(base, str):
         raise UsageError(f"{path}: base: {short(base)} where the path of a YAML file belongs")
-    return [*config_files(path.parent / base, (*below, path)), (path, own)]
+    beside, elsewhere = path.parent / base, located(base)  # the latter: a base of the project's own config/
+    file = elsewhere if elsewhere.exists() and not beside.exists() else beside
+    return [*config_files(file, (*below, path)), (path, own)]
 
 
 def _read(path: Path, below: tuple[Path, ...]) -> dict:

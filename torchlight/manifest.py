@@ -25,8 +25,8 @@ from typing import Any
 from torchlight.errors import UsageError, one_line, short
 from torchlight.files import atomic_write
 from torchlight.machine import cores
+from torchlight.project import REQUIREMENTS, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LARGEST = 1 << 24  # bytes of a manifest
 KEYS = {"phase": str, "began": str, "command": list, "config": dict, "versions": dict, "machine": dict, "files": dict}
 FORMATS = {"top1": "Top1", "top5": "Top5", "mean_class_accuracy": "Mean class accuracy"}  # of results, in per cent
@@ -178,7 +178,7 @@ def git_state() -> dict[str, Any] | None:
 def versions() -> dict[str, str]:
     """Python and the packages of requirements.txt, as installed."""
     found = {"python": platform.python_version()}
-    names = re.findall(r"^[\w-]+", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M)
+    names = re.findall(r"^[\w-]+", REQUIREMENTS.read_text(encoding="utf-8"), re.M)
     for name in dict.fromkeys(names):
         try:
             found[name] = metadata.version(name)

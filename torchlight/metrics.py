@@ -15,6 +15,7 @@ from scipy.special import softmax
 
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
+from torchlight.project import located
 
 
 def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
@@ -208,7 +209,7 @@ def read_names(path: str | None, num_class: int | None = None) -> list[str]:
     if path is None:
         return [str(c) for c in range(num_class or 0)]
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = located(path).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"label_names: {path} is not a text file") from None
     names = [line.strip() for line in lines if line.strip()]

@@ -19,8 +19,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from torchlight.errors import DataError
+from torchlight.project import models_folder
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "models"
+FOLDER = models_folder()
 TIMEOUT = 10  # seconds without an answer from the maker's address, before pip is asked
 PATIENCE = 600  # seconds for pip
 
