@@ -45,6 +45,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `calibrate`; see options.calibrate for arg."""
     own = {"temperature": 1.0, "threshold": 0.0, "open_set": None} if arg.save is not None or arg.fit_data_path else {}
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
+    recognizer.require_2d()
     if arg.save and not sidecar_path(arg.save).is_file():
         raise UsageError(f"--save {arg.save}: {sidecar_path(arg.save)}, which is written into, does not exist")
     window = arg.window or recognizer.window or WINDOW

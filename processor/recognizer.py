@@ -75,6 +75,14 @@ class Recognizer:
         devices: of torchlight.device.select.
         precision: of torchlight.device.precision.
 
+    Attributes:
+        label_names: of the classes.
+        skeleton: the layout of the joints.
+        dimension: 2 (x, y, score) or 3 (x, y, z).
+        num_person: M of a clip.
+        window, fps: frames of a clip (None: any number), and frames per second.
+        threshold: a best score below it is answered with "unknown".
+
     Raises:
         UsageError: something is missing, or does not fit together.
     """
@@ -82,8 +90,7 @@ class Recognizer:
     def __init__(self, weights: str | Path, description: Mapping, devices: device.Devices, precision: device.Precision):
         network, self.skeleton = load_network(weights, description)
         feeder_args = dict(description.get("feeder_args") or {})
-        if feeder_args.get("dimension") == 3 or description["model_args"].get("in_channels", 3) != 3:
-            raise UsageError(f"{weights}: the network wants joints in 3-D, a video gives x, y and a score")
+        self.weights, self.dimension = weights, int(feeder_args.get("dimension") or 2)
         self.num_person = int(description.get("num_person") or 2)  # the original's clips have two
         self.window: int | None = description.get("window")  # frames, at fps
         self.fps = float(description.get("fps") or 30.0)
@@ -139,6 +146,11 @@ class Recognizer:
             raise UsageError(f"the network cannot take clips of {V} joints: {line}") from error
         num_feature = None if prediction.feature is None else prediction.feature.shape[1]
         return prediction.probability.shape[1], num_feature
+
+    def require_2d(self) -> None:
+        """UsageError if the network wants joints in 3-D."""
+        if self.dimension == 3:
+            raise UsageError(f"{self.weights}: the network wants joints in 3-D, a video gives x, y and a score")
 
     @torch.no_grad()
     def __call__(self, clips: Sequence[np.ndarray], aspect: Sequence[float]) -> Prediction:

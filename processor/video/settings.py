@@ -52,7 +52,8 @@ class Settings:
 
     @classmethod
     def of(cls, arg: Namespace, recognizer: Recognizer) -> Settings:
-        """The options of the demo; what they leave out is that of the network."""
+        """The options of the demo; what they leave out is that of the network. UsageError if that wants joints in 3-D."""
+        recognizer.require_2d()
         return cls(
             window=arg.window or recognizer.window or WINDOW,
             stride=arg.stride,

@@ -100,6 +100,15 @@ def test_other_and_a_low_score_are_unknown(weights):
     assert recognizer.top(np.array([0.2, 0.1, 0.3, 0.4]), 2) == [("other", 0.4), ("sit", 0.3)]
 
 
+def test_a_network_for_3d_joints_takes_clips_but_no_video(weights):
+    change(weights, feeder_args={"dimension": 3})
+    recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
+    assert recognizer([np.ones((3, 20, 18, 2), np.float32)], [1.0]).probability.shape == (1, 4)
+    with pytest.raises(UsageError, match="wants joints in 3-D"):
+        recognizer.require_2d()
+    assert main(["demo", "--weights", str(weights)]) == 2
+
+
 def test_the_temperature_softens_and_keeps_the_order(weights):
     clip = [np.random.default_rng(0).normal(size=(3, 20, 18, 2)).astype(np.float32)]
     sharp = Recognizer.from_checkpoint(weights, use_gpu=False)(clip, [1.0]).probability[0]
@@ -113,7 +122,6 @@ def test_the_temperature_softens_and_keeps_the_order(weights):
     ("keys", "line"),
     [
         ({"label_names": ["a", "b"]}, "2 label_names for a network of 4 classes"),
-        ({"feeder_args": {"dimension": 3}}, "wants joints in 3-D"),
         ({"feeder_args": {"windov_size": 3}}, "did you mean 'window_size'"),
         ({"treshold": 0.5}, "did you mean 'threshold'"),
         ({"model": "net.st_gcn.Modell"}, "net.st_gcn"),
