@@ -5,7 +5,7 @@
         feature = stream(frame)                 # (N, C', t, V, M): what has become known; t is mostly 0
         if feature.shape[2]:
             logits = stream.logits()            # (N, num_class), over the last 64 frames that are known
-    rest = stream.flush()                       # the features that need no more frames, if there are none to come
+    rest = stream.flush()                       # no more frames will come: the rest of the features
 
 The features are those of the ordinary network on the whole sequence, zero padding at its beginning and (`flush`) at its
 end included (cf. Hedegaard, Heidari, Iosifidis, "Continual Spatio-Temporal Graph Convolutional Networks", 2022). A
@@ -39,7 +39,7 @@ class State:
 
     Attributes:
         age: (N,) frames that each sequence has had.
-        kept: of each block the tensors (N, M, frames, V, channels) that its next output needs.
+        kept: of each block the tensors (N, M, frames, V, channels) that its next output needs; none after `flush`.
         recent: the latest features (N, M, P, V, C'), zero before the beginning.
         seen: (N, frames, M), whether a person was there in each of the latest frames.
     """
@@ -48,6 +48,10 @@ class State:
     kept: list[list[Tensor]]
     recent: Tensor
     seen: Tensor
+
+    @property
+    def over(self) -> bool:
+        return not self.kept
 
     def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> State:
         kept = [[each[rows] for each in block] for block in self.kept]
@@ -69,7 +73,7 @@ class Streaming(nn.Module):
         window: T, frames; features of so many are remembered for `logits`.
 
     Attributes:
-        state: of the sequences; None before the first frame. It may be replaced by another.
+        state: of the sequences; None before the first frame. States are values: one that is put back goes on from there.
         stride: S, frames of the input from one feature to the next.
         delay: feature j, about frame S * j, is known when frame S * j + delay is.
     """
@@ -114,6 +118,8 @@ class Streaming(nn.Module):
         N, _, T, V, M = x.shape
         if self.state is None:
             self.state = self.begin(N, V, M)
+        if self.state.over:
+            raise ValueError("these sequences are over; reset() begins new ones")
         feature, kept = self.advance(self.network.normalise(x), self.state, M)
         seen = torch.cat([self.state.seen, (x != 0).any(3).any(1)], 1)[:, T:]
         recent = torch.cat([self.state.recent, feature], 2)[:, :, feature.shape[2] :]
@@ -122,13 +128,13 @@ class Streaming(nn.Module):
 
     @torch.no_grad()
     def flush(self) -> Tensor:
-        """The features (N, C', t, V, M) that are still to come if the sequences are over. They may go on all the same."""
-        return self.rest().permute(0, 4, 2, 3, 1)
-
-    def rest(self) -> Tensor:
-        N, M, _, V, _ = self.state.recent.shape
-        none = self.state.recent.new_zeros(N * M, 1, 0, V)
-        return self.advance(none, self.state, M, over=True)[0]
+        """No more frames will come: the features (N, C', t, V, M) that are left. They count in the predictions from now on."""
+        state = self.state
+        N, M, _, V, _ = state.recent.shape
+        nothing = state.recent.new_zeros(N * M, 1, 0, V)
+        feature, _ = self.advance(nothing, state, M, over=True)
+        self.state = State(state.age, [], torch.cat([state.recent, feature], 2), state.seen)
+        return feature.permute(0, 4, 2, 3, 1)
 
     def advance(self, x: Tensor, state: State, M: int, over: bool = False) -> tuple[Tensor, list[list[Tensor]]]:
         """Frames (N*M, C, T, V) through all blocks; over: no more will come.
@@ -173,41 +179,47 @@ class Streaming(nn.Module):
 
     # ---- predictions
 
-    def outputs(self, age: Tensor) -> Tensor:
-        """How many features are known of sequences of that age (N,); negative before the first one is."""
+    def known(self) -> Tensor:
+        """(N,) how many features of each sequence are known; negative before the first one is, by so many."""
+        position = self.state.age
+        if self.state.over:
+            return -(-position // self.stride)
         for layer in self.layers:
-            age = layer.next_output(age)
-        return age
+            position = layer.next_output(position)
+        return position
 
     @torch.no_grad()
-    def latest(self, frames: int | None = None, over: bool = False) -> tuple[Tensor, Tensor]:
-        """The features of the last `frames` frames that are known (None: of the window; over: no more will come).
+    def latest(self, frames: int | None = None, ago: int = 0) -> tuple[Tensor, Tensor]:
+        """The features of the last `frames` frames that are known; None: of the window.
+
+        ago: so many frames before; without `flush` only as far as the window goes back.
 
         Returns:
             (N, C', P, V, M), zero before the beginning of a sequence, and how many of the P are there (N,).
         """
         P = self.window if frames is None else min(self.window, max(1, frames // self.stride))
-        recent, known = self.state.recent, self.outputs(self.state.age)
-        if over:
-            recent, known = torch.cat([recent, self.rest()], 2), -(-self.state.age // self.stride)
-        return recent[:, :, -P:].permute(0, 4, 2, 3, 1), known.clamp(0, P)
+        ago = ago // self.stride
+        end = self.state.recent.shape[2] - ago
+        feature = self.state.recent[:, :, max(0, end - P) : end].permute(0, 4, 2, 3, 1)
+        return feature, (self.known() - ago).clamp(0, feature.shape[2])
 
     @torch.no_grad()
-    def pooled(self, frames: int | None = None, over: bool = False) -> Tensor:
+    def pooled(self, frames: int | None = None, ago: int = 0) -> Tensor:
         """(N, C'): the mean of `latest` over frames, joints and persons; zero where nothing is known."""
-        feature, count = self.latest(frames, over)
+        feature, count = self.latest(frames, ago)
         P, V = feature.shape[2:4]
         person = feature.sum((2, 3), dtype=self.network.scale.dtype).transpose(1, 2)  # (N, M, C')
         person = person / (count.clamp(min=1) * V).to(person.device)[:, None, None]
-        age, seen = self.state.age[0], self.state.seen
-        last = -(-age // self.stride) if over else self.outputs(age)  # one behind the last feature
-        end = seen.shape[1] - int(age - last * self.stride)
+        seen = self.state.seen
+        late = self.state.age[0] - self.known()[0] * self.stride  # frames since those of the last feature
+        end = seen.shape[1] - int(late) - ago
         seen = seen[:, max(0, end - P * self.stride) : end]
         return mean_over_persons(person, seen[:, None, :, None], self.network.masked_pool)
 
-    def logits(self, frames: int | None = None, over: bool = False) -> Tensor:
-        """(N, num_class) over the last `frames` frames that are known; None: over the window."""
-        return F.linear(self.pooled(frames, over), self.network.class_weight, self.network.class_bias)
+    @torch.no_grad()
+    def logits(self, frames: int | None = None, ago: int = 0) -> Tensor:
+        """(N, num_class), of `pooled`."""
+        return F.linear(self.pooled(frames, ago), self.network.class_weight, self.network.class_bias)
 
 
 # ---- blocks

@@ -113,15 +113,19 @@ def test_feature_j_is_known_with_frame_j_times_stride_plus_delay(name):
     assert come == [4 * j + stream.delay for j in range(len(come))] and len(come) == 8
 
 
-def test_reset_begins_anew_and_flush_leaves_the_stream_as_it_is():
+def test_reset_begins_anew_and_a_state_that_is_put_back_goes_on():
     model, x = network(), clip(T=50, dtype=torch.float64)
     stream = model.stream(torch.float64)
     first = fed(stream, x, [7])
+    with pytest.raises(ValueError, match="are over"):
+        stream(x[:, :, 0])
     stream.reset()
     assert torch.equal(fed(stream, x, [7]), first)
     stream.reset()
     before = [stream(x[:, :, :23])]
+    state = stream.state
     early = torch.cat([*before, stream.flush()], 2)  # as if the sequence ended here
+    stream.state = state
     assert_close(early, features(model, x[:, :, :23]), 1e-10)
     assert_close(torch.cat([*before, fed(stream, x[:, :, 23:], [1])], 2), features(model, x), 1e-10)
 
@@ -155,7 +159,8 @@ def test_persons_who_come_and_go_have_the_features_that_they_have_alone(name, ph
             parts[1].append(gone.flush())
             stream.state, rows = stream.state[keep], [i for i in rows if i != 1]
     for row, i in enumerate(rows):
-        parts[i].append(stream.flush()[row : row + 1])
+        last = copy.deepcopy(stream)
+        parts[i].append(last.flush()[row : row + 1])
     for i, end in ((0, 60), (1, 40 + phase), (2, 60)):
         expected = features(model, x[i : i + 1, :, starts[i] : end])
         actual = torch.cat(parts[i], 2)
@@ -197,11 +202,11 @@ def test_the_running_prediction_is_that_of_the_mean_of_the_latest_features(name,
     stream, whole = model.stream(torch.float64, window=32), features(model, x)
     for t in range(0, 88, 4):
         stream(x[:, :, t : t + 4])
-        known = max(0, (t + 3 - stream.delay) // 4 + 1)
-        if known == 0:
-            continue
-        for frames in (32, 16):
+        for frames, ago in ((32, 0), (16, 0), (16, 12)):
+            known = max(0, (t + 3 - ago - stream.delay) // 4 + 1)
             P = min(known, frames // 4)
+            if P == 0:
+                continue
             feature = whole[:, :, known - P : known].mean((2, 3))  # (N, C', M)
             there = torch.ones(2, 3, dtype=torch.float64)
             if masked:
@@ -209,7 +214,7 @@ def test_the_running_prediction_is_that_of_the_mean_of_the_latest_features(name,
                 there[1, 1] = 4 * (known - P) < 40
             pooled = (feature * there[:, None]).sum(2) / there.sum(1)[:, None]
             expected = F.linear(pooled, model.fcn.weight.flatten(1), model.fcn.bias)
-            assert_close(stream.logits(frames), expected, 1e-10)
+            assert_close(stream.logits(frames, ago), expected, 1e-10)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -221,7 +226,13 @@ def test_of_a_sequence_in_the_window_that_is_over_the_prediction_is_the_ordinary
     stream = model.stream(torch.float64, window=64)
     fed(stream, x, [3])
     with torch.no_grad():
-        assert_close(stream.logits(over=True), model(x), 1e-10)
+        assert_close(stream.logits(), model(x), 1e-10)
+        P = -(-T // 4)
+        if P > 3:  # of the features before the last three
+            feature = features(model, x)[:, :, P - 7 : P - 3].mean((2, 3, 4))
+            expected = F.linear(feature, model.fcn.weight.flatten(1), model.fcn.bias)
+            if not masked:
+                assert_close(stream.logits(16, ago=12), expected, 1e-10)
 
 
 def flops(function):
