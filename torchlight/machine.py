@@ -1,10 +1,12 @@
-"""The machine: how many processors this process may use, and how glibc hands out memory."""
+"""The machine: how many processors this process may use, how busy they are, and how glibc hands out memory."""
 
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import sys
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST = 32 << 20  # bytes; the largest that glibc takes for the second
@@ -24,8 +26,26 @@ def keep_freed_memory(*_: object) -> None:
 
 
 def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processors that this process may use: of the machine, or what a container grants it of their time."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, math.ceil(min(count, quota())))
+
+
+def quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """Processors' time that a container's limit allows (Linux control groups, both versions); infinite without one."""
+    try:
+        if (root / "cpu.max").exists():
+            allowed, period = (root / "cpu.max").read_text().split()
+        else:
+            allowed, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return float(allowed) / float(period) if float(allowed) > 0 else math.inf
+    except (OSError, ValueError, ZeroDivisionError):  # "max" is no number, and no limit
+        return math.inf
+
+
+def load() -> float:
+    """Processors in use, a mean of the last minute; 0 where the system does not say (Windows)."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def peak_memory() -> int:

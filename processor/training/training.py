@@ -25,6 +25,7 @@ from torchlight import checkpoint, device, optim
 from torchlight.errors import UsageError
 from torchlight.signals import interruption
 from torchlight.stopwatch import Stopwatch
+from torchlight.threads import Threads
 
 
 def _is_count(value: Any) -> bool:
@@ -69,6 +70,7 @@ class Training:
             self.log("No test_feeder_args: this run trains without evaluation.")
         model = self.compiled() if self.arg.compile else experiment.network
         self.model = device.wrap(self.world.wrap(model, self.main), experiment.devices)
+        self.threads = Threads(self.log, fixed=True if self.main.type == "cuda" else None)
         self.writer = self.tensorboard() if self.arg.tensorboard and self.world.is_main else None
 
     def build_optimizer(self) -> None:
@@ -139,9 +141,10 @@ class Training:
             label = label.long().to(self.main, non_blocking=True)
             watch.lap("dataloader")
             update = self.is_update()
-            loss = self.forward_backward(data, label, update)
-            if update:
-                self.step()
+            with self.threads.timed():
+                loss = self.forward_backward(data, label, update)
+                if update:
+                    self.step()
             watch.lap("model")
             bar.set_postfix(loss=f"{loss:.4f}", lr=f"{lr:.6f}")
             if self.iteration % self.arg.log_interval == 0:
@@ -162,6 +165,7 @@ class Training:
         if self.batch == 0:
             torch.manual_seed((self.arg.seed << 32) + self.epoch * self.world.size + self.world.rank)  # dropout
         self.train_batches.start(self.epoch, self.batch)
+        self.threads.begin_epoch()
         return tqdm(
             batches_of(self.train_loader),
             desc=f"epoch {self.epoch}",
