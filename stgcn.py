@@ -16,15 +16,31 @@ import os
 import runpy
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from processor.api import *  # noqa: F403 (for editors)
+PUBLIC = {  # name: the module it comes from, which is imported with the first use
+    "Recognizer": "processor.recognizer",
+    "recognise_video": "processor.api",
+    "recognise_keypoints": "processor.api",
+    "Answer": "processor.api",
+    "Stream": "processor.video.stream",
+    "Dataset": "processor.dataset",
+    "build_network": "processor.api",
+    "train": "processor.api",
+    "test": "processor.api",
+    "Result": "processor.api",
+    "STARTER": "processor.options",
+    "SkeletonSequence": "feeder.sequence",
+    "load_skeleton": "feeder.skeleton",
+    "write_packed": "feeder.packed_writer",
+    "write_label_names": "feeder.packed_writer",
+    "UsageError": "torchlight.errors",
+    "DataError": "torchlight.errors",
+}
+__all__ = list(PUBLIC)
 
 _here = Path(__file__).resolve().parent
-HOME = (
-    _here / "stgcn_home" if (_here / "stgcn_home").is_dir() else _here
-)  # of main.py, processor/, config/, resource/ ...
+HOME = _here / "stgcn_home" if (_here / "stgcn_home").is_dir() else _here  # main.py, processor/, config/ ... are there
 
 if str(HOME) not in sys.path:
     sys.path.append(str(HOME))  # at the end: what is yours stays yours
@@ -37,22 +53,19 @@ for _name in ("processor", "net", "feeder", "torchlight"):
 
 
 def __getattr__(name: str) -> Any:
-    """What processor/api.py makes public; torch is imported with the first of it."""
-    if not name.startswith("_"):
-        api = importlib.import_module("processor.api")
-        if name in api.__all__:
-            return getattr(api, name)
-    raise AttributeError(f"module 'stgcn' has no attribute {name!r}")
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'stgcn' has no attribute {name!r}")
+    return getattr(importlib.import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *importlib.import_module("processor.api").__all__]
+    return [*globals(), *PUBLIC]
 
 
 def main() -> None:
     """The command `stgcn`: `stgcn demo` is `python main.py demo`, `stgcn tools/gendata.py` is `python tools/gendata.py`."""
     script = "main.py"
-    if len(sys.argv) > 1 and Path(sys.argv[1]).parts[0] == "tools":
+    if len(sys.argv) > 1 and Path(sys.argv[1]).parts[:1] == ("tools",):
         script = sys.argv.pop(1)
     sys.argv[0] = script
     sys.path.append(os.getcwd())  # networks and feeders of your own, by their dotted names

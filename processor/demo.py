@@ -15,7 +15,7 @@ import json
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,12 @@ from feeder.readers.openpose import Keypoints, read_frames
 from feeder.video.blank import BlankVideo
 from feeder.video.decode import Video, list_videos
 from feeder.video.opencv import cv2
+from processor import options
 from processor.recognizer import Recognizer
 from processor.video import live, offline
 from processor.video.settings import Settings
 from torchlight import metrics
+from torchlight.arguments import parse
 from torchlight.bulk import Tally
 from torchlight.errors import UsageError
 from torchlight.lock import exclusive
@@ -123,6 +125,15 @@ def load_recognizer(arg: Namespace) -> Recognizer:
         overrides["label_names"] = metrics.read_names(located(arg.label_names))
     overrides = {key: value for key, value in overrides.items() if value}
     return Recognizer.from_checkpoint(weights, arg.use_gpu, arg.precision, arg.device, **overrides)
+
+
+def from_settings(settings: Mapping[str, Any], recognizer: Recognizer | None) -> tuple[Namespace, Recognizer]:
+    """The options that a program gives, and its network or, if it has none, the one that the options name."""
+    arg = parse(options.demo(), [], settings)
+    own = [key for key in ("weights", "model", "model_args", "feeder_args", "label_names") if key in settings]
+    if recognizer is not None and own:
+        raise UsageError(f"{own[0]}: is of a network, and there is a recognizer; give one of the two")
+    return arg, recognizer or load_recognizer(arg)
 
 
 def is_stream(video: str | None) -> bool:

@@ -59,11 +59,9 @@ def process_video(
     result.
     """
     began, joints_file = perf_counter(), JointsFile()
-    windows, segments, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
-    broken = video.broken
+    result, windows, segments = recognise(settings, recognizer, video, estimate, joints_file)
+    num_frame, broken = result["frames"], video.broken
     print("Pose estimation complete.")
-    segments = with_repetitions(segments, joints_file, recognizer.skeleton, video.fps)
-    result = summarise(settings, recognizer, windows, segments, num_frame, video)
     write_result(output, result)
     recognised = perf_counter()
     path = output.with_name(f"{output.name}.mp4")
@@ -76,6 +74,19 @@ def process_video(
     demo_page(result, path, num_frame / video.fps).write(output.with_name(f"{output.name}.html"))
     print_result(result, speed(num_frame, drawn, recognised - began, perf_counter() - recognised), path)
     return result
+
+
+def recognise(
+    settings: Settings,
+    recognizer: Recognizer,
+    video: Video | BlankVideo,
+    estimate: FrameEstimator,
+    joints_file: JointsFile,
+) -> tuple[dict[str, Any], list[Window], list[Segment]]:
+    """The first pass, and what comes of it: the content of the .json, the windows and the segments of all persons."""
+    windows, segments, num_frame = classify_windows(settings, recognizer, video, estimate, joints_file)
+    segments = with_repetitions(segments, joints_file, recognizer.skeleton, video.fps)
+    return summarise(settings, recognizer, windows, segments, num_frame, video), windows, segments
 
 
 def classify_windows(
