@@ -30,6 +30,7 @@ PROCESSORS = {  # name: (module, its options, what it does)
         options.calibrate,
         "test a network on windows, as the demo; set its threshold",
     ),
+    "export": ("processor.export", options.export, "write a network as ONNX or for torch.export, with its side-car"),
     "ensemble": ("processor.ensemble", options.ensemble, "fuse the saved scores of several networks"),
     "compare": ("processor.compare", options.compare, "is one training better than another, or is it the spread?"),
 }

@@ -232,6 +232,31 @@ def calibrate() -> Parser:
     return parser
 
 
+def export() -> Parser:
+    """`python main.py export`: which network, as what, and the clips that it is calibrated on and measured with."""
+    parser = Parser(
+        prog="main.py export",
+        description="A trained network as one file for onnxruntime or torch.export, with its side-car inside.",
+    )
+    parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
+    parser.add_argument("--weights", default=STARTER, metavar="FILE", help="default: the starter model")
+    parser.add_argument("--format", default="onnx", choices=["onnx", "torch_export"], help="kind of file")
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        choices=["float32", "bfloat16", "float16", "int8"],
+        help="of the weights and, where the machine can, of the arithmetic; int8 needs --data_path",
+    )
+    parser.add_argument("--output", metavar="FILE", help="default: ./work_dir/export/<weights>.onnx or .pt2")
+    parser.add_argument(
+        "--data_path", metavar="NPY", help="clips of the training, their _label.pkl beside them: to calibrate and check"
+    )
+    parser.add_argument(
+        "--test_path", metavar="NPY", help="clips of a test, likewise: accuracy, size and speed of the file and of ours"
+    )
+    return parser
+
+
 def demo() -> Parser:
     """`python main.py demo`: which videos, which pose estimator, which network, where the result goes."""
     return _demo("main.py demo", config=None, weights=STARTER, openpose=None)
