@@ -39,30 +39,28 @@ class State:
 
     Attributes:
         age: (N,) frames that each sequence has had.
-        kept: of each block the tensors (N, M, frames, V, channels) that its next output needs; none after `flush`.
+        kept: of each block the tensors (N, M, frames, V, channels) that its next output needs; predictions do without.
         recent: the latest features (N, M, P, V, C'), zero before the beginning.
         seen: (N, frames, M), whether a person was there in each of the latest frames.
+        over: no more frames come.
     """
 
     age: Tensor
     kept: list[list[Tensor]]
     recent: Tensor
     seen: Tensor
-
-    @property
-    def over(self) -> bool:
-        return not self.kept
+    over: bool = False
 
     def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> State:
         kept = [[each[rows] for each in block] for block in self.kept]
-        return State(self.age[rows], kept, self.recent[rows], self.seen[rows])
+        return State(self.age[rows], kept, self.recent[rows], self.seen[rows], self.over)
 
     @staticmethod
     def join(states: Sequence[State]) -> State:
-        """Raises RuntimeError where their ages do not differ by multiples of S."""
+        """All over or none. Raises RuntimeError where their ages do not differ by multiples of S."""
         kept = [[torch.cat(parts) for parts in zip(*blocks)] for blocks in zip(*(state.kept for state in states))]
         age, recent, seen = (torch.cat([getattr(s, name) for s in states]) for name in ("age", "recent", "seen"))
-        return State(age, kept, recent, seen)
+        return State(age, kept, recent, seen, states[0].over)
 
 
 class Streaming(nn.Module):
@@ -133,7 +131,7 @@ class Streaming(nn.Module):
         N, M, _, V, _ = state.recent.shape
         nothing = state.recent.new_zeros(N * M, 1, 0, V)
         feature, _ = self.advance(nothing, state, M, over=True)
-        self.state = State(state.age, [], torch.cat([state.recent, feature], 2), state.seen)
+        self.state = State(state.age, [], torch.cat([state.recent, feature], 2), state.seen, over=True)
         return feature.permute(0, 4, 2, 3, 1)
 
     def advance(self, x: Tensor, state: State, M: int, over: bool = False) -> tuple[Tensor, list[list[Tensor]]]:

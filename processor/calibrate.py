@@ -3,6 +3,7 @@
     python main.py calibrate --weights resource/models/starter.pt --data_path data/penn-action/val_data.npy \
         --label_path data/penn-action/val_label.pkl
     python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl --save [F]
+    python main.py calibrate --weights W --data_path H_data.npy --label_path H_label.pkl --streaming
 
 With --save the temperature and the threshold that suit these clips are written into the side-car of the weights: a
 score of 0.8 is then right four times out of five, and a best score below the threshold is answered with "unknown".
@@ -31,6 +32,7 @@ from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.synthetic.detection import simulate_detection
 from feeder.windows import spans
+from processor.continual import ContinualRecognizer
 from processor.open_set import OpenSet, discount, probability_unknown
 from processor.recognizer import UNKNOWN, Recognizer
 from processor.sidecar import read_sidecar, sidecar_path, write_sidecar
@@ -55,9 +57,10 @@ def run(arg: Namespace, argv: list[str]) -> None:
         fit_open_set(arg, recognizer, window)
     clips = read_clips(arg.data_path, arg.label_path, recognizer, arg.weights)
     label, aspect = clips.label, clips.aspect
+    predict = predict_frame_by_frame if arg.streaming else predict_windows
     predictions = {
-        "annotated joints": predict_windows(recognizer, clips.whole, aspect, window, arg.stride),
-        "detected joints, simulated": predict_windows(
+        "annotated joints": predict(recognizer, clips.whole, aspect, window, arg.stride),
+        "detected joints, simulated": predict(
             recognizer, clips.noisy(recognizer, arg.seed), aspect, window, arg.stride
         ),
     }
@@ -161,6 +164,33 @@ def predict_windows(
     probability, feature = zip(*predictions)
     feature = None if feature[0] is None else np.concatenate(feature)
     return Windows(np.array([i for i, _, _ in windows]), seen, np.concatenate(probability), len(clips), feature)
+
+
+def predict_frame_by_frame(
+    recognizer: Recognizer, clips: list[np.ndarray], aspect: np.ndarray, size: int, stride: int
+) -> Windows:
+    """The same windows, as the demo with --streaming predicts them."""
+    continual, found = ContinualRecognizer(recognizer, size), []
+    for at in range(0, len(clips), BATCH):
+        persons = {i: continual.begin(aspect[i]) for i in range(at, min(at + BATCH, len(clips)))}
+        while persons:
+            chunks = {i: clips[i][:, each.count : each.count + continual.stride] for i, each in persons.items()}
+            going = {i: persons[i] for i, chunk in chunks.items() if chunk.shape[1] == continual.stride}
+            continual.add(list(going.values()), [chunks[i] for i in going])
+            over = [{i: persons[i]} for i in persons if i not in going]
+            for i, chunk in chunks.items():
+                if i not in going:
+                    continual.finish(persons[i], chunk)
+            for some in (going, *over):
+                numbers, together = list(some), list(some.values())
+                for ago, due in continual.due(together, size, stride).items():
+                    prediction = continual.predict([together[k] for k, _ in due], size, ago)
+                    for row, (k, end) in enumerate(due):
+                        seen = clips[numbers[k]][:, max(0, end - size) : end].any((0, 2, 3)).sum()
+                        found.append((numbers[k], max(1, seen), prediction.probability[row], prediction.feature[row]))
+            persons = going
+    clip, seen, probability, feature = (np.array(each) for each in zip(*found))
+    return Windows(clip, seen, probability, len(clips), feature)
 
 
 def report(kind: str, recognizer: Recognizer, probability: np.ndarray, label: np.ndarray, per_class: bool) -> None:

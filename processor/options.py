@@ -209,6 +209,7 @@ def calibrate() -> Parser:
         "--window", type=POSITIVE, metavar="T", help="frames of a window; default: that of the weights, or 64"
     )
     parser.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one to the next")
+    parser.add_argument("--streaming", action="store_true", help="frame by frame, as the demo with --streaming")
     parser.add_argument(
         "--save",
         nargs="?",
@@ -327,6 +328,11 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
         "--window", type=number(int, 8), metavar="T", help="frames of a window; default: those of the weights, or 64"
     )
     group.add_argument("--stride", type=POSITIVE, default=16, metavar="N", help="frames from one window to the next")
+    group.add_argument(
+        "--streaming",
+        action="store_true",
+        help="feed an ST-GCN frame by frame, each frame once: predictions cost less, and come later",
+    )
     group.add_argument(
         "--vote",
         default="segments",

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from feeder.dataset import DatasetInfo
 from feeder.preprocess import Preprocess
+from net.fused import FusedSTGCN
+from net.streaming import Streaming
 from torchlight.classes import build
 from torchlight.errors import UsageError
 
@@ -115,6 +117,11 @@ def inference_form(network: nn.Module, dtype: torch.dtype) -> tuple[nn.Module, b
     """The network's fused form in this dtype, and True; or the network itself, to be run under autocast, and False."""
     network = network.eval()
     return (network.fuse(dtype), True) if hasattr(network, "fuse") else (network, False)
+
+
+def streaming_form(fused: nn.Module, window: int) -> Streaming | None:
+    """A network's fused form, fed frame by frame, with predictions over `window` frames; None: it cannot be."""
+    return Streaming(fused, window) if isinstance(fused, FusedSTGCN) else None
 
 
 def scores_and_features(network: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:

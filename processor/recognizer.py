@@ -162,10 +162,15 @@ class Recognizer:
             logits, feature = scores_and_features(self.network, x)
         if feature is None:
             return Prediction(self.softmax(logits), None)
-        attention = feature[..., 0].float().norm(dim=1)  # (N, T', V)
+        return self.prediction(logits, feature[..., 0], feature.float().mean((2, 3, 4)))
+
+    def prediction(self, logits: torch.Tensor, first: torch.Tensor, pooled: torch.Tensor) -> Prediction:
+        """From what a network gives: logits (N, num_class), the features of person 1 (N, C', T', V), the mean of all
+        features (N, C').
+        """
+        attention = first.float().norm(dim=1)  # (N, T', V)
         attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
-        pooled = feature.float().mean((2, 3, 4)).cpu().numpy()
-        probability = self.softmax(logits)
+        pooled, probability = pooled.float().cpu().numpy(), self.softmax(logits)
         if self.open_set is not None and self.curve is not None:
             unknown = probability_unknown(self.open_set.distance(pooled), **self.curve)
             probability = discount(probability, unknown, self.is_answer)

@@ -33,6 +33,7 @@ from feeder.video.camera import Camera
 from feeder.video.decode import Frame
 from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
+from processor.video.continual import make_classifier
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
@@ -67,19 +68,8 @@ def process_stream(settings: Settings, recognizer: Recognizer, source: str, esti
     lock = exclusive(settings.output_dir, name, "another --output_dir")
     with lock, Camera(source) as camera, ended_by_signal() as stop:
         print(f"{name}: {camera.width}x{camera.height}, {camera.fps:.0f} frames/s; q in the window or Ctrl-C ends it")
-        classifier = WindowClassifier(
-            recognizer,
-            load_skeleton(estimate.layout),
-            (camera.width, camera.height),
-            settings.window,
-            settings.stride,
-            settings.fps,
-            camera.fps,
-            batch=1,
-            short=settings.short,
-            short_stride=settings.short_stride,
-            max_persons=settings.max_persons,
-        )
+        layout, size = load_skeleton(estimate.layout), (camera.width, camera.height)
+        classifier = make_classifier(settings, recognizer, layout, size, camera.fps, at_once=True)
         record = Record(recognizer, settings.vote, settings.only_recognised)
         tracked = track(latest(estimate_poses(camera, estimate)), classifier, record)
         drawn = draw(latest(tracked, IDLE), camera, recognizer, stop, settings.height, output)

@@ -22,6 +22,7 @@ from feeder.video.blank import BlankVideo
 from feeder.video.decode import Frame, Video
 from feeder.video.encode import VideoWriter
 from processor.recognizer import Recognizer
+from processor.video.continual import make_classifier
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
@@ -31,7 +32,7 @@ from processor.video.segments import Segment, segments_of
 from processor.video.settings import Settings
 from processor.video.timeline import Timeline
 from processor.video.vote import LongestLabel, Vote, answer_of_mean
-from processor.video.windows import Window, WindowClassifier
+from processor.video.windows import Window
 from torchlight.prefetch import prefetch
 
 
@@ -98,18 +99,7 @@ def classify_windows(
 ) -> tuple[list[Window], list[Segment], int]:
     """The first pass: the windows and segments of all persons, and the number of frames."""
     skeleton, size = load_skeleton(estimate.layout), (video.width, video.height)
-    classifier = WindowClassifier(
-        recognizer,
-        skeleton,
-        size,
-        settings.window,
-        settings.stride,
-        settings.fps,
-        video.fps,
-        short=settings.short,
-        short_stride=settings.short_stride,
-        max_persons=settings.max_persons,
-    )
+    classifier = make_classifier(settings, recognizer, skeleton, size, video.fps)
     num_frame = 0
     poses = ((Frame(frame.index, frame.seconds, None), estimate(frame)) for frame in prefetch(video))
     for frame, persons in progress(prefetch(poses), "pose", video.num_frame):

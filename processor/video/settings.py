@@ -6,6 +6,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
+from processor.continual import ContinualRecognizer
 from processor.recognizer import Recognizer
 
 WINDOW = 64  # frames of a window, where neither the user nor the side-car says it
@@ -26,6 +27,7 @@ class Settings:
         vote: what a video is called by: "segments", or "mean", the mean of its windows.
         only_recognised: only persons who are recognised are drawn and listed.
         max_persons: of a frame; None: all.
+        streaming: the network is fed frame by frame.
         output_dir: where the results go.
     """
 
@@ -41,6 +43,7 @@ class Settings:
     vote: str = "segments"
     only_recognised: bool = False
     max_persons: int | None = None
+    streaming: bool = False
 
     @property
     def short(self) -> int:
@@ -54,8 +57,11 @@ class Settings:
     def of(cls, arg: Namespace, recognizer: Recognizer) -> Settings:
         """The options of the demo; what they leave out is that of the network. UsageError if that wants joints in 3-D."""
         recognizer.require_2d()
+        window = arg.window or recognizer.window or WINDOW
+        if arg.streaming:
+            ContinualRecognizer(recognizer, window)  # UsageError where the network cannot
         return cls(
-            window=arg.window or recognizer.window or WINDOW,
+            window=window,
             stride=arg.stride,
             fps=arg.model_fps or recognizer.fps,
             pose=arg.pose,
@@ -67,4 +73,5 @@ class Settings:
             vote=arg.vote,
             only_recognised=arg.only_recognised,
             max_persons=arg.max_persons,
+            streaming=arg.streaming,
         )

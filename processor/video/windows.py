@@ -145,8 +145,7 @@ class WindowClassifier:
             if number in self.tracks and seconds - self.tracks[number].last_seen > GAP:  # the video's clock jumps
                 self._end_tracks([number])
             if number not in self.tracks:
-                samples = deque(maxlen=self.window)
-                self.tracks[number] = Track(Resampler(self.fps, self.rate), samples, self._cutters())
+                self.tracks[number] = self._new_track()
             track = self.tracks[number]
             track.last_seen = seconds
             resampled = track.resampler.add(seconds, points)
@@ -156,15 +155,21 @@ class WindowClassifier:
             simultaneous = list(group)
             for track, _, sample in simultaneous:  # those of all persons, before a window is cut
                 track.samples.append(sample)
-            for track, number, _ in simultaneous:
-                for cutter in track.cutters:
-                    cutter.until_next -= 1
-                    if cutter.until_next == 0:
-                        self._cut_window(number, track, cutter)
+            self._cut_windows(simultaneous)
 
-    def _cutters(self) -> list[Cutter]:
-        long = Cutter(self.window, self.stride, short=False)
-        return [long, Cutter(min(self.short, self.window), self.short_stride, short=True)] if self.short else [long]
+    def _new_track(self) -> Track:
+        cutters = [Cutter(self.window, self.stride, short=False)]
+        if self.short:
+            cutters.append(Cutter(min(self.short, self.window), self.short_stride, short=True))
+        return Track(Resampler(self.fps, self.rate), deque(maxlen=self.window), cutters)
+
+    def _cut_windows(self, simultaneous: list[tuple[Track, int, Sample]]) -> None:
+        """The windows that are complete with these samples, of one moment."""
+        for track, number, _ in simultaneous:
+            for cutter in track.cutters:
+                cutter.until_next -= 1
+                if cutter.until_next == 0:
+                    self._cut_window(number, track, cutter)
 
     def _end_tracks(self, numbers: list[int]) -> None:
         """These persons are gone: their last window ends with the last frame."""
