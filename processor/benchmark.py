@@ -12,7 +12,6 @@ once, so that all of them meet the same noise.
 from __future__ import annotations
 
 import json
-import platform
 import tempfile
 import time
 from argparse import Namespace
@@ -28,6 +27,7 @@ from tqdm import tqdm
 
 from feeder.dataset import DatasetInfo, read_info
 from feeder.feeder import Feeder
+from feeder.packed import shape_of
 from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
@@ -37,6 +37,7 @@ from processor.training.experiment import complete_model_args
 from torchlight import device, machine
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
+from torchlight.manifest import processor
 
 DEFAULT_MODEL = "net.st_gcn.Model"
 DEFAULT_ARGS = {"in_channels": 3, "num_class": 400, "graph_args": {"layout": "openpose", "strategy": "spatial"}}
@@ -77,14 +78,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
 
 def describe_machine(devices: device.Devices) -> dict[str, object]:
     """What the figures are of."""
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        name = next(
-            (line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line), name
-        )
-    if devices.main.type == "cuda":
-        name = torch.cuda.get_device_name(devices.main)
+    name = torch.cuda.get_device_name(devices.main) if devices.main.type == "cuda" else processor()
     return {"device": name, "threads": torch.get_num_threads(), "torch": torch.__version__, "note": devices.note}
 
 
@@ -188,7 +182,7 @@ def clip_shape(arg: Namespace) -> tuple[int, int, int, int]:
     path = arg.test_feeder_args.get("data_path", "")
     frames, layout = arg.test_feeder_args.get("window_size", -1), arg.model_args.get("graph_args", {}).get("layout")
     if Path(path).is_file():
-        _, C, T, V, M = np.load(path, mmap_mode="r").shape
+        _, C, T, V, M = shape_of(path)
     elif layout:
         C, T, V, M = arg.model_args.get("in_channels", 3), 300, load_skeleton(layout).num_joint, 2
     else:

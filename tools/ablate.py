@@ -110,7 +110,7 @@ def call(work_dir: Path, processor: str, *options: str) -> None:
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     if done.returncode:
         raise DataError(f"{' '.join(command)} ended with status {done.returncode}; what was done before is kept")
-    (work_dir / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n")
+    (work_dir / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n", encoding="utf-8")
 
 
 def measured(label: dict[str, int], folder: Path, step: str) -> dict | None:

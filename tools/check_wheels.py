@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("--requirements", default=str(ROOT / "requirements.txt"), help="(default: requirements.txt)")
     parser.add_argument("--torch", action="store_true", help="torch too")
     arg = parser.parse_args()
-    pins = [Requirement(line) for line in Path(arg.requirements).read_text().splitlines() if line.strip()]
+    pins = [
+        Requirement(line) for line in Path(arg.requirements).read_text(encoding="utf-8").splitlines() if line.strip()
+    ]
     pins = [pin for pin in pins if arg.torch or pin.name != "torch"]
     wanted = [(pin, python, platform) for python in arg.python for platform in arg.platform for pin in pins]
     wanted = [each for each in wanted if applies(*each)]

@@ -285,7 +285,7 @@ def check(network: Network, weights: Weights, model_args: dict, joints: int, sou
             layout = Path(folder) / "star.yaml"
             names = [f"joint {v}" for v in range(joints)]
             star = {"name": "star", "joints": names, "bones": [[name, names[0]] for name in names[1:]]}
-            layout.write_text(yaml.safe_dump({**star, "centre": names[0]}))
+            layout.write_text(yaml.safe_dump({**star, "centre": names[0]}), encoding="utf-8")
             graph_args = {**model_args["graph_args"], "layout": str(layout)}
             own = network.module.Model(**{**model_args, "graph_args": graph_args}).state_dict()
     except ValueError as error:

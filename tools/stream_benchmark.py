@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 
+from feeder.dataset import read_info
 from feeder.packed import read_packed
 from feeder.sampling import real_frames
 from feeder.synthetic.stream import Part, Score, make_stream, score
@@ -49,8 +50,8 @@ LEAST = 8  # frames of a clip
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the segments of the demo on streams of clips.")
-    parser.add_argument("--data_path", required=True, metavar="NPY", help="packed clips of 13 joints")
-    parser.add_argument("--label_path", required=True, metavar="PKL", help="their labels")
+    parser.add_argument("--data_path", required=True, metavar="FILE", help="packed clips of 13 joints, .npy or .h5")
+    parser.add_argument("--label_path", metavar="PKL", help="their labels; of a .npy")
     parser.add_argument("--label_names", metavar="TXT", help="class names; default: label_names.txt beside the data")
     parser.add_argument("--unknown", default="other", metavar="NAME", help="the class that is unknown (default: other)")
     parser.add_argument("--clips", type=int, default=200, help="of a stream (default: 200)")
@@ -73,10 +74,7 @@ def main() -> None:
 def read_clips(arg: argparse.Namespace) -> tuple[list[tuple[np.ndarray, str]], list[np.ndarray]]:
     """Clips (T, 13, 3) in heights of the frame, with their labels, and those of the unknown class."""
     packed = read_packed(arg.data_path, arg.label_path)
-    names = Path(arg.label_names or Path(arg.data_path).parent / "label_names.txt")
-    if not names.is_file():
-        raise DataError(f"{names} does not exist; name the classes with --label_names")
-    names = [line.strip() for line in names.read_text(encoding="utf-8").splitlines() if line.strip()]
+    names = read_names(arg)
     if packed.data.shape[3] != 13:
         raise DataError(f"{arg.data_path} has {packed.data.shape[3]} joints; 13 of the layout penn-action are needed")
     length = real_frames(packed.data)
@@ -96,6 +94,17 @@ def read_clips(arg: argparse.Namespace) -> tuple[list[tuple[np.ndarray, str]], l
     return known, unknown
 
 
+def read_names(arg: argparse.Namespace) -> list[str]:
+    """The class names of --label_names, or of the data."""
+    info = None if arg.label_names else read_info(arg.data_path)
+    if info and info.label_names:
+        return list(info.label_names)
+    path = Path(arg.label_names or Path(arg.data_path).parent / "label_names.txt")
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; name the classes with --label_names")
+    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
 def recognise(stream: np.ndarray, options: list[str]) -> list[Part]:
     """The segments that the demo finds in keypoints (T, 13, 3)."""
     with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +112,9 @@ def recognise(stream: np.ndarray, options: list[str]) -> list[Part]:
         keypoints.mkdir()
         for index, joints in enumerate(stream):
             people = [{"pose_keypoints_2d": coco(joints).ravel().tolist()}]
-            (keypoints / f"stream_{index:012d}_keypoints.json").write_text(json.dumps({"people": people}))
+            (keypoints / f"stream_{index:012d}_keypoints.json").write_text(
+                json.dumps({"people": people}), encoding="utf-8"
+            )
         command = [sys.executable, str(ROOT / "main.py"), "demo", "--keypoints", str(keypoints), "--height", "64"]
         done = subprocess.run(
             [*command, "--output_dir", folder, "--json", *options], capture_output=True, text=True, check=False

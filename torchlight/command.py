@@ -18,6 +18,7 @@ from torchlight.signals import Terminated, terminable
 def run_command(command: Callable[[], object], show_traceback: bool = False) -> int:
     """Call command() and return the exit status; with show_traceback the traceback stands before the line."""
     open_closed_streams()
+    print_anything()
     try:
         with terminable():
             command()
@@ -74,4 +75,13 @@ def open_closed_streams() -> None:
     os.close(descriptor)
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w"))  # noqa: SIM115
+            setattr(sys, name, Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def print_anything() -> None:
+    """Names and class names may have letters that the terminal's encoding has not; they are spelt out then. On Windows what
+    goes to a file or another program is UTF-8, as elsewhere.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not that of a notebook
+            stream.reconfigure(encoding="utf-8" if os.name == "nt" else None, errors="backslashreplace")

@@ -39,7 +39,8 @@ def named_errors(path: str | Path, size: int | None = None) -> Iterator[None]:
 def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) -> Iterator[IO]:
     """A file that appears under its name only once it is whole: written beside it, synced, renamed; on failure nothing stays.
 
-    Text is UTF-8. The name is free again, or still that of the older file, after any exception, Ctrl-C included.
+    Text is UTF-8 with "\n" at the end of lines, on every system. The name is free again, or still that of the older file,
+    after any exception, Ctrl-C included.
 
     Args:
         size: bytes that are to be written, if known; for the error of a full disk.
@@ -49,11 +50,9 @@ def atomic_write(path: str | Path, mode: str = "wb", size: int | None = None) ->
     """
     path = Path(path)
     temporary = temporary_name(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
     try:
-        with (
-            named_errors(path, size),
-            temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file,
-        ):
+        with named_errors(path, size), temporary.open(mode.replace("w", "x"), **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

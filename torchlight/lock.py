@@ -63,6 +63,7 @@ def _sign(descriptor: int) -> None:
     """Write into the lock file who holds it."""
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"process {os.getpid()} on {platform.node()} since {strftime('%Y-%m-%d %H:%M:%S')}".encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)  # Windows locks and unlocks from the position on
 
 
 def _holder(path: Path) -> str:

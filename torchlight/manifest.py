@@ -27,6 +27,7 @@ from torchlight.files import atomic_write
 from torchlight.machine import cores
 from torchlight.project import REQUIREMENTS, ROOT
 
+TEXT = {"encoding": "utf-8", "errors": "replace"}  # of git, whatever the system's is
 LARGEST = 1 << 24  # bytes of a manifest
 KEYS = {"phase": str, "began": str, "command": list, "config": dict, "versions": dict, "machine": dict, "files": dict}
 FORMATS = {"top1": "Top1", "top5": "Top5", "mean_class_accuracy": "Mean class accuracy"}  # of results, in per cent
@@ -166,7 +167,7 @@ def git_state() -> dict[str, Any] | None:
     """Commit of the project's checkout, and whether files differ from it; None outside of a checkout."""
     try:
         run = [
-            subprocess.run(["git", *argv], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True).stdout
+            subprocess.run(["git", *argv], cwd=ROOT, capture_output=True, check=True, timeout=20, **TEXT).stdout
             for argv in (["rev-parse", "--show-toplevel"], ["rev-parse", "HEAD"], ["status", "--porcelain", "-uno"])
         ]
     except (OSError, subprocess.SubprocessError):

@@ -209,7 +209,7 @@ def read_names(path: str | None, num_class: int | None = None) -> list[str]:
     if path is None:
         return [str(c) for c in range(num_class or 0)]
     try:
-        lines = located(path).read_text(encoding="utf-8").splitlines()
+        lines = located(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise UsageError(f"label_names: {path} is not a text file") from None
     names = [line.strip() for line in lines if line.strip()]

@@ -85,7 +85,7 @@ class WorkDir:
         if self.save_log:
             path = self.path / "log.txt"
             refuse_link(path)
-            with named_errors(path), path.open("a", encoding="utf-8") as file:
+            with named_errors(path), path.open("a", encoding="utf-8", newline="\n") as file:
                 file.write(f"{_stamp(line, time)}\n")
 
     def metrics(self, row: Mapping[str, Any]) -> None:

@@ -40,7 +40,7 @@ class Listing(NamedTuple):
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a list in resource/, without the empty ones."""
-    return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
 
 
 Parts = list[tuple[Path, str, Listing]]  # (folder to write to, "train" or "val", its clips)

@@ -29,7 +29,7 @@ def list_clips(
     """
     classes, left_out = label_names(data_path, only), []
     of_part = Path(data_path) / ("train" if holdout else part) if _is_split(Path(data_path)) else Path(data_path)
-    chosen = _find(sorted(_inside(of_part, only)), classes, is_clip, left_out)
+    chosen = _find(sorted(_inside(of_part, only), key=_name), classes, is_clip, left_out)
     if not _is_split(Path(data_path)):
         chosen = _split(chosen, "train" if holdout else part)
     return Listing(_split(chosen, part) if holdout else chosen, left_out)
@@ -54,6 +54,11 @@ def _is_split(folder: Path) -> bool:
 
 def _inside(folder: Path, only: Collection[Path] | None) -> Iterable[Path]:
     return folder.glob("*/*") if only is None else (path for path in only if path.parents[1] == folder)
+
+
+def _name(path: Path) -> tuple[str, str]:
+    """What clips are sorted by; Windows would sort paths without regard to case."""
+    return path.parent.name, path.name
 
 
 def _find(paths: list[Path], classes: list[str], is_clip: Callable[[Path], bool], left_out: list) -> list[Clip]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -96,7 +97,10 @@ class Training:
         """Until num_epoch, or Ctrl-C or SIGTERM; returns the last row of metrics.csv."""
         resumed_at_end = self.epoch >= self.arg.num_epoch
         row = self.experiment.work_dir.last_metrics() if resumed_at_end else {}
-        signals = (signal.SIGINT, signal.SIGTERM) if self.world.size == 1 else ()  # torchrun ends its own processes
+        alone = self.world.size == 1 and threading.current_thread() is threading.main_thread()
+        signals = (
+            (signal.SIGINT, signal.SIGTERM) if alone else ()
+        )  # torchrun ends its own processes, a thread gets none
         previous = {s: signal.signal(s, self.request_stop) for s in signals}
         try:
             while self.epoch < self.arg.num_epoch:

@@ -26,11 +26,11 @@ def demo_page(result: Row, video: Path, seconds: float) -> Page:
         begin, end = segment["first_second"], min(segment["last_second"], seconds)
         if end > begin:
             segments.setdefault(segment["track"], []).append((begin, end, told(segment), segment["score"]))
-    name = printable(Path(result["video"])).rsplit("/", 1)[-1]
+    name = printable(Path(Path(result["video"]).name))
     page = Page(name, "demo", subtitle=f"{result['label']}, {result['score']:.2f}")
     tracks = [(f"person {track}", bars) for track, bars in sorted(segments.items())]
     text = "Each bar is a segment: what one person does from when to when; grey is unknown. A click jumps there."
-    page.add(Timeline("", printable(video).rsplit("/", 1)[-1], seconds, tracks, list(moments(shown)), text=text))
+    page.add(Timeline("", printable(Path(video.name)), seconds, tracks, list(moments(shown)), text=text))
     facts = [("prediction", result["label"], f"score {result['score']:.2f}"), ("persons", str(result["persons"]))]
     facts += [("frames", f"{result['frames']:,}", f"{result['fps']:g} a second"), ("length", f"{seconds:.1f} s")]
     page.add(Facts("Result", facts, tiles=True))
