@@ -648,3 +648,18 @@ def test_what_a_killed_demo_left_is_removed_by_the_next(watch, tmp_path):
     (tmp_path / "out/.clip.lock").touch()
     assert watch("--video", clip(tmp_path / "clip.mp4")) == 0
     result(tmp_path / "out", "clip")
+
+
+def test_frame_by_frame_a_file_has_the_same_windows(watch, tmp_path):
+    path = clip(tmp_path / "long.mp4", 120)
+    options = ["--video", path, "--window", "32", "--stride", "8"]
+
+    def places():
+        told = result(tmp_path / "out", "long")
+        assert told["segments"][0]["first_frame"] == 0 and told["segments"][-1]["last_frame"] == 119
+        return [(window["track"], window["first_frame"], window["last_frame"]) for window in told["windows"]]
+
+    assert watch(*options) == 0
+    expected = places()
+    assert watch(*options, "--streaming") == 0
+    assert places() == expected

@@ -347,3 +347,20 @@ def test_memory_does_not_grow_with_the_segments(weights):
     result = record.result("camera0", 10)
     assert list.__len__(record.segments) == 0 and len(record.segments) == 500
     assert (result["label"], result["score"]) == ("run", 0.8)
+
+
+def test_frame_by_frame_a_stream_has_windows_and_segments_of_the_same_kind(watch, monkeypatch):
+    said = []
+    plain = live.Mosaic.draw
+
+    def draw(self, image, persons, voted, score, fps):
+        said.append([person.label for person in persons])
+        return plain(self, image, persons, voted, score, fps)
+
+    monkeypatch.setattr(live.Mosaic, "draw", draw)
+    run = watch(Fake(3.0), Estimator(persons=2), None, "--streaming")
+    windows = run.result["windows"]
+    assert run.result["persons"] == 2 and len(windows) >= 8
+    assert all(0.4 < w["last_second"] - w["first_second"] < 0.7 for w in windows)  # 16 frames at 30 a second
+    assert said[0] != said[-1] and all(said[-1]) and len(said[-1]) == 2
+    assert run.result["segments"][-1]["last_frame"] == windows[-1]["last_frame"]
