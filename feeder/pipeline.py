@@ -257,6 +257,37 @@ class NormalizeBody(Transform):
 
 
 @dataclass(frozen=True)
+class RandomBones(Transform):
+    """Every bone longer or shorter, left as right; spread is the standard deviation of the logarithm of its factor."""
+
+    spread: float
+    key, augments, needs_layout, needs_dimension = "random_bones", True, True, (2, 3)
+
+    def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
+        super().check(skeleton, dimension)
+        self.require(_is_number(self.spread) and 0 <= self.spread <= 1, f"{short(self.spread)} is not in [0, 1]")
+
+    def __call__(self, batch: Batch) -> None:
+        parents, flip = batch.skeleton.parents, batch.skeleton.flip
+        batch.data = transforms.random_bones(batch.data, parents, flip, self.spread, batch.dimension, batch.rng)
+
+
+@dataclass(frozen=True)
+class RandomSmooth(Transform):
+    """A blur along time, its standard deviation drawn from U(0, most) frames for each clip: as a tracker smooths."""
+
+    most: float
+    key, augments, needs_dimension = "random_smooth", True, (2, 3)
+
+    def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
+        super().check(skeleton, dimension)
+        self.require(_is_number(self.most) and 0 <= self.most <= 20, f"{short(self.most)} is not in [0, 20] frames")
+
+    def __call__(self, batch: Batch) -> None:
+        batch.data = transforms.random_smooth(batch.data, self.most, batch.dimension, batch.rng)
+
+
+@dataclass(frozen=True)
 class RandomJitter(Transform):
     """A normal error on every coordinate, its standard deviation drawn from U(0, std) for each clip."""
 

@@ -37,6 +37,8 @@ ORDER: tuple[
     pipeline.PreNormalize3D,  # pre_normalize_3d
     pipeline.PreNormalize2D,  # pre_normalize_2d
     pipeline.NormalizeBody,  # normalize_body
+    pipeline.RandomBones,  # random_bones
+    pipeline.RandomSmooth,  # random_smooth
     pipeline.RandomJitter,  # random_jitter
     pipeline.IgnoreScore,  # ignore_score
     pipeline.RandomMove,  # random_move

@@ -178,6 +178,53 @@ def jitter(batch: np.ndarray, amount: float, dimension: int, rng: ClipRNG) -> np
     return out
 
 
+def random_bones(batch: np.ndarray, parents: np.ndarray, flip: np.ndarray, spread: float, dimension: int, rng: ClipRNG):
+    """Another body: every bone times a factor of its clip, the same left and right, exp of a normal number times spread.
+
+    Where a joint or its parent is missing, the joint goes along with the parent.
+    """
+    V = batch.shape[3]
+    exponent = spread * rng.normal((V,))  # (N, V)
+    factor = np.exp((exponent + exponent[:, flip]) / np.sqrt(np.where(flip == np.arange(V), 4, 2))).astype(np.float32)
+    mask, places = present(batch)[:, 0], batch[:, :dimension]
+    out = batch.copy()
+    moved = np.zeros_like(places)
+    for joint in downwards(parents):
+        parent = parents[joint]
+        bone = (places[..., joint, :] - places[..., parent, :]) * (mask[:, None, :, joint] & mask[:, None, :, parent])
+        moved[..., joint, :] = moved[..., parent, :] + (factor[:, joint, None, None, None] - 1) * bone
+    out[:, :dimension] += moved * mask[:, None]
+    return out
+
+
+def downwards(parents: np.ndarray) -> list[int]:
+    """The joints that have a parent, every joint after its own parent."""
+    order, waiting = [], [v for v, parent in enumerate(parents) if parent != v]
+    while waiting:
+        ready = [v for v in waiting if parents[v] not in waiting]
+        order += ready
+        waiting = [v for v in waiting if v not in ready]
+    return order
+
+
+def random_smooth(batch: np.ndarray, most: float, dimension: int, rng: ClipRNG) -> np.ndarray:
+    """Blurred along time by a Gaussian, whose standard deviation a clip draws from U(0, most) frames; missing joints have
+    no say.
+    """
+    width = rng.uniform(0, most, (1, 1, 1, 1))
+    reach = min(int(np.ceil(2 * most)), batch.shape[2] - 1)
+    mask = present(batch)
+    total, weights = np.zeros_like(batch[:, :dimension]), np.zeros(mask.shape, np.float32)
+    for step in range(-reach, reach + 1):
+        weight = np.exp(-0.5 * (step / np.maximum(width, 1e-3)) ** 2).astype(np.float32)
+        to, at = slice(max(0, -step), batch.shape[2] - max(0, step)), slice(max(0, step), batch.shape[2] + min(0, step))
+        total[:, :, to] += weight * batch[:, :dimension, at]
+        weights[:, :, to] += weight * mask[:, :, at]
+    out = batch.copy()
+    out[:, :dimension] = total / np.maximum(weights, 1e-12) * mask
+    return out
+
+
 def ignore_score(batch: np.ndarray) -> np.ndarray:
     """A score of 1 for every joint that was seen: what is left is where it was."""
     out = batch.copy()

@@ -32,6 +32,8 @@ KEYS = st.fixed_dictionaries(
         "random_rotate": st.floats(0, 3),
         "random_scale": st.floats(0, 0.5),
         "random_jitter": st.floats(0, 0.1),
+        "random_bones": st.floats(0, 0.5),
+        "random_smooth": st.floats(0, 4),
         "random_shift": st.booleans(),
         "pre_normalize_2d": st.sampled_from([None, "frame", "box"]),
         "stream": st.sampled_from(["joint", "bone", "joint_motion", "bone_motion"]),
@@ -73,6 +75,7 @@ def test_the_evaluation_form_draws_nothing(clips, keys):
 
 def test_a_missing_joint_stays_zero_through_every_transform(clips):
     keys = {"window_size": T, "random_move": True, "random_jitter": 0.1, "random_rotate": 1.0, "random_scale": 0.3}
+    keys |= {"random_bones": 0.2, "random_smooth": 2.0}
     out = Preprocess.from_config({**keys, "normalize_body": True}, OPENPOSE, 2)(clips, np.ones(N), rng())
     assert not out[np.broadcast_to((clips == 0).all(1, keepdims=True), out.shape)].any()
 

@@ -31,7 +31,7 @@ def upright(batch):
     return transforms.pre_normalize_3d(batch, transforms.first_pose(batch, VIEW), VIEW)
 
 
-FLIP = load_skeleton("openpose").flip
+FLIP, PARENTS = load_skeleton("openpose").flip, load_skeleton("openpose").parents
 IN_PLACE = {  # transforms that keep every joint in its frame
     "pre_normalize_3d": lambda b: upright(b),
     "pre_normalize_2d frame": lambda b: transforms.pre_normalize_2d(b),
@@ -43,6 +43,8 @@ IN_PLACE = {  # transforms that keep every joint in its frame
     "scale": lambda b: transforms.scale(b, 0.2, 3, rng(len(b))),
     "random_move": lambda b: transforms.random_move(b, np.full(len(b), 1.3), rng(len(b))),
     "jitter": lambda b: transforms.jitter(b, 0.1, 2, rng(len(b))),
+    "random_bones": lambda b: transforms.random_bones(b, PARENTS, FLIP, 0.2, 2, rng(len(b))),
+    "random_smooth": lambda b: transforms.random_smooth(b, 2.0, 2, rng(len(b))),
     "ignore_score": transforms.ignore_score,
     "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
     "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
@@ -213,3 +215,47 @@ def test_jitter_moves_every_joint_by_its_clip_s_own_error():
     assert not error[:, 2].any()
     spread = error[:, :2].std((1, 2, 3, 4))
     assert spread.max() < 0.105 and 0.045 < spread.mean() < 0.055 and abs(error.mean()) < 1e-3
+
+
+def test_random_bones_keeps_directions_and_the_centre_and_both_sides_alike():
+    batch = clips(0, N=200, T=3, M=2, missing=0)[2:, ..., :1]
+    out = transforms.random_bones(batch, PARENTS, FLIP, 0.2, 2, rng(len(batch)))
+    factors = np.ones((len(batch), 18))
+    for joint, parent in enumerate(PARENTS):
+        before, after = (x[:, :2, :, joint, 0] - x[:, :2, :, parent, 0] for x in (batch, out))
+        if joint == parent:
+            np.testing.assert_array_equal(batch[..., joint, :], out[..., joint, :])
+        else:
+            factor = np.linalg.norm(after, axis=1) / np.linalg.norm(before, axis=1)  # (N, T)
+            np.testing.assert_allclose(after, factor[:, None] * before, atol=1e-4)
+            np.testing.assert_allclose(factor, factor[:, :1].repeat(3, 1), rtol=2e-3)  # of the whole clip
+            factors[:, joint] = factor[:, 0]
+    np.testing.assert_allclose(factors, factors[:, FLIP], rtol=2e-3)
+    assert np.log(factors[:, np.arange(18) != PARENTS]).std() == pytest.approx(0.2, abs=0.02)
+    np.testing.assert_array_equal(batch[:, 2], out[:, 2])
+
+
+def test_random_bones_takes_a_joint_along_whose_parent_is_missing():
+    batch = clips(0, N=4, T=2, M=2, missing=0)[2:, ..., :1]
+    batch[..., 3, :] = 0  # the right elbow; the wrist, joint 4, hangs from it
+    out = transforms.random_bones(batch, PARENTS, FLIP, 0.3, 2, rng(2))
+    shoulder, wrist = (out[..., v, :] - batch[..., v, :] for v in (2, 4))
+    np.testing.assert_allclose(wrist[:, :2], shoulder[:, :2], atol=1e-6)
+
+
+def test_random_smooth_is_a_gaussian_over_the_frames_that_were_seen():
+    batch = clips(3, N=5, T=12)[..., 1:]
+    most = 1.5
+    out = transforms.random_smooth(batch, most, 2, rng(5))
+    width = rng(5).uniform(0, most, (1, 1, 1, 1)).ravel()
+    seen = (batch != 0).any(1)  # (N, T, V, M)
+    for n in range(5):
+        for t in range(12):
+            for v in range(18):
+                if seen[n, t, v, 0]:
+                    weights = [
+                        np.exp(-0.5 * ((i - t) / width[n]) ** 2) * seen[n, i, v, 0] * (abs(i - t) <= 2 * most)
+                        for i in range(12)
+                    ]
+                    plain = np.average(batch[n, :2, :, v, 0], axis=1, weights=weights)
+                    np.testing.assert_allclose(out[n, :2, t, v, 0], plain, atol=1e-5)
