@@ -83,32 +83,45 @@ class Counter:
         moving: as for count.
 
     Attributes:
-        repetitions: those completed so far.
+        moments: seconds at which the repetitions completed so far ended.
     """
 
     def __init__(self, fps: float, skeleton: Skeleton, rate: float = 30.0, moving: bool = False):
         self.fps, self.skeleton, self.moving, self.resampler = fps, skeleton, moving, Resampler(fps, rate)
         self.samples: list[np.ndarray] = []
-        self.settled = self.repetitions = self.waiting = 0
+        self.begin: float | None = None  # seconds of the first sample
+        self.settled: list[float] = []
+        self.moments: list[float] = []
+        self.waiting = 0
+
+    @property
+    def repetitions(self) -> int:
+        return len(self.moments)
 
     def add(self, seconds: float, joints: np.ndarray) -> int:
         """The joints (V, 3) seen at that time, later than those before -> repetitions completed so far."""
+        self.begin = seconds if self.begin is None else self.begin
         new = [sample for _, sample in self.resampler.add(seconds, joints)]
         self.samples += new
         self.waiting += len(new)
-        if self.waiting >= EVERY * self.fps:
+        return self.finish() if self.waiting >= EVERY * self.fps else self.repetitions
+
+    def finish(self) -> int:
+        """Count what came since the last count, too."""
+        if self.waiting:
             self.waiting = 0
-            counted = count(np.stack(self.samples), self.fps, self.skeleton, self.moving)
-            self.repetitions = self.settled + counted.repetitions
+            moments = count(np.stack(self.samples), self.fps, self.skeleton, self.moving).moments
+            self.moments = self.settled + [self.begin + float(moment) / self.fps for moment in moments]
             if len(self.samples) > MEMORY * self.fps:
-                self._forget(counted.moments)
+                self._forget(moments)
         return self.repetitions
 
     def _forget(self, moments: np.ndarray) -> None:
         """Drop the first half, up to the end of a repetition, so that the rest begins with a whole one."""
         old = moments[moments <= len(self.samples) // 2]
-        self.settled += len(old)
-        self.samples = self.samples[int(old[-1]) if len(old) else len(self.samples) // 2 :]
+        self.settled = self.moments[: len(self.settled) + len(old)]
+        dropped = int(old[-1]) if len(old) else len(self.samples) // 2
+        self.samples, self.begin = self.samples[dropped:], self.begin + dropped / self.fps
 
 
 # ------------------------------------------------------------------------------------------------------- the joints

@@ -21,6 +21,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -37,6 +38,7 @@ from processor.video.continual import make_classifier
 from processor.video.display import Display
 from processor.video.drawing import DrawnPerson, Mosaic, drawn_person
 from processor.video.page import demo_page
+from processor.video.repetitions import LiveRepetitions
 from processor.video.result import build_result, print_result, segment_row, window_row, write_result
 from processor.video.segments import Segment, Segmenter
 from processor.video.settings import Settings
@@ -120,26 +122,33 @@ def track(poses: Iterator[tuple[Frame, np.ndarray]], classifier: WindowClassifie
     """Every person with what it does now, by its latest windows. After the last picture, what is left is classified."""
     predictions: dict[int, Window] = {}
     segmenter, recent = Segmenter(classifier.recognizer), deque[Segment]()
+    repetitions = LiveRepetitions(classifier.recognizer.skeleton, classifier.rate)
     current: dict[int, Segment] = {}
     shown: list[Segment] = []
     for frame, persons in poses:
         numbers, joints = classifier.add_frame(frame.index, frame.seconds, persons)
+        repetitions.add(frame.index, frame.seconds, numbers, joints)
         predictions |= {window.track: window for window in record.take(classifier)}
         predictions = {number: window for number, window in predictions.items() if number in classifier.tracks}
         short, classifier.short_windows = classifier.short_windows, []
         over = [segment for window in short for segment in segmenter.add(window)]
         over += segmenter.finish([number for number in segmenter.persons if number not in classifier.tracks])
+        if over or short:
+            over, growing = repetitions.count(over, segmenter.undecided())
+            counted = {segment.track: segment for segment in growing}
         record.add_segments(over)
         recent += over
         while recent and recent[0].end < frame.seconds - SHOWN:
             recent.popleft()
         for window in short:
             if segment := segmenter.current(window.track):
-                current[window.track] = segment
+                now = counted.get(window.track)
+                same = now is not None and now.label == segment.label
+                current[window.track] = replace(segment, moments=now.moments) if same else segment
         current = {number: segment for number, segment in current.items() if number in classifier.tracks}
         record.count(frame)
         if over or short:
-            shown = [*recent, *segmenter.undecided()]
+            shown = [*recent, *growing]
         drawn = [
             drawn_person(
                 classifier.recognizer,
@@ -155,8 +164,8 @@ def track(poses: Iterator[tuple[Frame, np.ndarray]], classifier: WindowClassifie
         yield Tracked(frame, drawn, record.answer_now(predictions, current), shown)
     classifier.finish()
     record.take(classifier)
-    record.add_segments([segment for window in classifier.short_windows for segment in segmenter.add(window)])
-    record.add_segments(segmenter.finish())
+    over = [segment for window in classifier.short_windows for segment in segmenter.add(window)]
+    record.add_segments(repetitions.count(over + segmenter.finish(), [])[0])
 
 
 def draw(
@@ -259,7 +268,7 @@ class Record:
         """What is said of one person; None: what its latest window says."""
         if self.by == "mean":
             return None
-        return (current.label, current.score) if current is not None else ("", 0.0)
+        return (current.told(), current.score) if current is not None else ("", 0.0)
 
     def answer_now(self, predictions: dict[int, Window], current: dict[int, Segment]) -> tuple[str, float] | None:
         """What is said of the picture: the surest label of a person in it, or the mean of their latest windows."""
@@ -269,7 +278,7 @@ class Record:
                 vote.add(window.probability, window.seen)
             return None if vote.mean is None else self.recognizer.decide(vote.mean)
         surest = max(current.values(), key=lambda segment: (segment.recognised, segment.score), default=None)
-        return None if surest is None else (surest.label, surest.score)
+        return None if surest is None else (surest.told(), surest.score)
 
     def result(self, name: str, drawn: int) -> dict[str, Any]:
         """The content of the .json: frames and fps are those of the .mp4, in a window they count the camera's pictures."""

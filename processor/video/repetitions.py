@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from feeder.counting import count
+from feeder.counting import Counter, count
 from feeder.skeleton import Skeleton
-from processor.video.segments import Segment
+from processor.video.segments import DELAY, Segment
 
+FPS = 30.0  # frames a second at which a camera's persons are looked at
+KEPT = DELAY + 6.0  # seconds of joints that are kept: a segment begins at most DELAY and a window before it is known of
 COUNTED = {
     "jumpingjack",
     "squat",
@@ -58,3 +61,60 @@ def counted(segment: Segment, joints: Sequence[np.ndarray] | None, skeleton: Ske
         return segment
     found = count(np.stack(joints), fps, skeleton, moving=True)
     return replace(segment, moments=tuple(segment.first + int(moment) for moment in found.moments))
+
+
+@dataclass
+class Counting:
+    """The counter of one segment, and the last frame that it was given."""
+
+    counter: Counter
+    last: int
+
+
+class LiveRepetitions:
+    """The same while a camera runs, of segments that still grow.
+
+    Args:
+        skeleton: the layout of the joints.
+        rate: frames per second of the camera.
+    """
+
+    def __init__(self, skeleton: Skeleton, rate: float):
+        self.skeleton, self.rate = skeleton, rate
+        self.seen: dict[int, deque[tuple[int, float, np.ndarray]]] = {}
+        self.running: dict[tuple[int, str, int], Counting] = {}
+
+    def add(self, index: int, seconds: float, tracks: np.ndarray, joints: np.ndarray) -> None:
+        """The next frame: tracks (P,) and joints (P, V, 3)."""
+        for track, points in zip(tracks.tolist(), joints):
+            self.seen.setdefault(track, deque()).append((index, seconds, points))
+        for track, frames in list(self.seen.items()):
+            while frames and frames[0][1] < seconds - KEPT:
+                frames.popleft()
+            if not frames:
+                del self.seen[track]
+
+    def count(self, over: Sequence[Segment], growing: Sequence[Segment]) -> tuple[list[Segment], list[Segment]]:
+        """Segments that are over and all that are not, with the repetitions so far; the others are forgotten."""
+        over, growing = ([self._counted(segment) for segment in segments] for segments in (over, growing))
+        keys = {key_of(segment) for segment in growing}
+        self.running = {key: counting for key, counting in self.running.items() if key in keys}
+        return over, growing
+
+    def _counted(self, segment: Segment) -> Segment:
+        if not is_counted(segment):
+            return segment
+        new = Counting(Counter(FPS, self.skeleton, self.rate, moving=True), segment.first - 1)
+        counting = self.running.setdefault(key_of(segment), new)
+        for index, seconds, points in self.seen.get(segment.track, ()):
+            if counting.last < index <= segment.last:
+                counting.counter.add(seconds, points)
+                counting.last = index
+        counting.counter.finish()
+        frames = (segment.last - segment.first) / max(segment.end - segment.begin, 1e-6)  # a second
+        moments = (segment.first + round((moment - segment.begin) * frames) for moment in counting.counter.moments)
+        return replace(segment, moments=tuple(moments))
+
+
+def key_of(segment: Segment) -> tuple[int, str, int]:
+    return segment.track, segment.label, segment.first

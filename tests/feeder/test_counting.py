@@ -245,6 +245,7 @@ def test_a_counter_forgets_the_past_and_not_its_count():
         repetitions = counter.add(t / FPS, joints)
         assert len(counter.samples) <= 21 * FPS
     assert repetitions == 90
+    np.testing.assert_allclose(np.diff(counter.moments), 1.0, atol=0.15)  # one a second, over what was forgotten too
 
 
 # ------------------------------------------------------------------------------------------------------- real recordings

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feeder.skeleton import load_skeleton
-from processor.video.repetitions import is_counted, with_repetitions
+from processor.video.repetitions import LiveRepetitions, is_counted, with_repetitions
 from processor.video.result import segment_row
 from processor.video.segments import Segment
 
@@ -81,3 +81,39 @@ def test_a_person_who_is_gone_for_a_moment_is_counted_on():
     ]
     (found,) = with_repetitions([segment("squat", 0, len(clip) - 1)], frames, SKELETON, FPS)
     assert found.repetitions == 3
+
+
+def test_at_a_camera_a_growing_segment_ends_with_the_count_of_a_file():
+    a, b = squatting(4), squatting(2)
+    live, told = LiveRepetitions(SKELETON, FPS), []
+    for i in range(len(a)):
+        persons = [(1, a[i]), *([(2, b[i])] if i < len(b) else [])]
+        live.add(i, i / FPS, np.array([track for track, _ in persons]), np.stack([joints for _, joints in persons]))
+        if i % 8 == 7:  # the beginning is found out later, as the segmenter does
+            over = [segment("squat", 20, len(b) - 1, track=2)] if i - 7 < len(b) <= i else []
+            growing = [segment("squat", 0 if i < 40 else 20, i), segment("bowl", 0, i, track=3)]
+            over, growing = live.count(over, growing)
+            assert [each.repetitions for each in over] == [2] * len(over)
+            assert growing[1].moments is None and len(live.running) == 1
+            told.append(growing[0].repetitions)
+    assert told[0] == 0 and 1 in told and 2 in told and told[-1] == 4
+    (end,), _ = live.count([segment("squat", 20, len(a) - 1)], [])
+    (file,) = with_repetitions([segment("squat", 20, len(a) - 1)], frames_of(a), SKELETON, FPS)
+    assert end.repetitions == file.repetitions == 4
+    np.testing.assert_allclose(end.moments, file.moments, atol=3)
+    assert not live.running
+
+
+def test_at_a_camera_ten_minutes_take_no_more_memory_than_one():
+    live, clip = LiveRepetitions(SKELETON, FPS), squatting(4)[30:-30]
+    for i in range(5 * len(clip)):
+        live.add(i, i / FPS, np.array([1]), clip[i % len(clip)][None])
+        if i % 8 == 7:
+            _, (now,) = live.count([], [segment("squat", 0, i)])
+            (counting,) = live.running.values()
+            assert len(counting.counter.samples) <= 21 * FPS and len(live.seen[1]) <= 11 * FPS
+    assert abs(now.repetitions - 20) <= 1
+
+
+def frames_of(clip):
+    return [(np.array([1]), joints[None]) for joints in clip]
