@@ -112,7 +112,7 @@ class Stream:
             self.classifier = self._classifier(size)
         if size != self.classifier.frame_size:
             raise UsageError(f"frame: {size} pixels, where those before have {self.classifier.frame_size}")
-        return self.estimate(image)
+        return self.estimate(np.ascontiguousarray(image))  # a view in the order RGB, of BGR, has none of its own
 
     def _given(self, persons: np.ndarray) -> np.ndarray:
         V = self.source.num_joint
