@@ -11,6 +11,7 @@ from feeder import transforms
 from feeder.dataset import DatasetInfo, read_info
 from feeder.packed import read_packed
 from feeder.preprocess import NotFiniteError, Preprocess, check_finite
+from feeder.ragged import RaggedData
 from feeder.rng import ClipRNG
 from feeder.skeleton import Skeleton, load_skeleton
 from torchlight.errors import DataError, short
@@ -22,14 +23,14 @@ Index = int | tuple[int, int]  # a clip, as drawn in epoch 0; or (epoch, clip)
 
 
 class Feeder:
-    """Clips of a packed data set (`*_data.npy` and `*_label.pkl`), read from disk as they are asked for.
+    """Clips of a packed data set (`*_data.npy` and `*_label.pkl`, or an `.h5`), read from disk as they are asked for.
 
     A sample is (C, T, V, M) float32 and its label an int; with num_clips > 1 it is (num_clips, C, T, V, M).
     An index is a clip, or (epoch, clip): the randomness of a clip depends on (seed, epoch, clip) and nothing else.
 
     Args:
-        data_path: the `.npy`, (N, C, T, V, M) float32.
-        label_path: the `.pkl`, (sample names, labels).
+        data_path: the `.npy`, (N, C, T, V, M) float32, or an `.h5` with all of it inside (feeder/h5.py).
+        label_path: the `.pkl`, (sample names, labels); of a `.npy` alone.
         debug: 100 clips spread over all classes.
         mmap: leave the data on disk (True) or read them into memory once.
         layout: the skeleton layout, by name or as the path of a YAML file; default: that of dataset.yaml.
@@ -49,7 +50,7 @@ class Feeder:
     def __init__(
         self,
         data_path: str,
-        label_path: str,
+        label_path: str | None = None,
         debug: bool = False,
         mmap: bool = True,
         layout: str | None = None,
@@ -119,7 +120,7 @@ class Feeder:
     def _info(self, data_path: str) -> DatasetInfo | None:
         return read_info(data_path)
 
-    def _open(self, data_path: str, label_path: str, mmap: bool) -> None:
+    def _open(self, data_path: str, label_path: str | None, mmap: bool) -> None:
         packed = read_packed(data_path, label_path, mmap)
         self.data, self.sample_name, self.label = packed.data, packed.sample_name, packed.label
         self.clip = np.arange(len(self.label))  # where each sample lies in the file
@@ -143,8 +144,10 @@ class Feeder:
         self.sample_name = [self.sample_name[i] for i in chosen]
         self.label = [self.label[i] for i in chosen]
 
-    def _read(self, clips: np.ndarray) -> list[np.ndarray]:
-        """Clips as stored, (C, T, V, M) each; of a memory map nothing is read yet."""
+    def _read(self, clips: np.ndarray) -> Sequence[np.ndarray]:
+        """Clips as stored, (C, T, V, M) each; of a memory map nothing is read yet, of an .h5 their padding not at all."""
+        if isinstance(self.data, RaggedData):
+            return self.data.take(self.clip[clips])
         data = np.asarray(self.data)  # a view: a memmap costs at every index
         return [data[i] for i in self.clip[clips]]
 

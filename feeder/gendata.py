@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from feeder.dataset import DatasetInfo
 from feeder.packed_writer import PackedWriter
 from feeder.readers.clip import Clip, Listing
 from feeder.sequence import SkeletonSequence
@@ -36,15 +37,22 @@ Read = Callable[[Path], SkeletonSequence]
 
 
 def pack_parts(
-    parts: Iterable[tuple[str | Path, str, Listing]], read: Read, num_frame: int, num_person: int, num_worker: int
+    parts: Iterable[tuple[str | Path, str, Listing]],
+    read: Read,
+    num_frame: int,
+    num_person: int,
+    num_worker: int,
+    out_format: str = "npy",
+    label_names: Sequence[str] | None = None,
 ) -> None:
     """Pack every (out_folder, part, listing) and print a summary of each; DataError if not one clip was usable."""
+    info = DatasetInfo(label_names=tuple(label_names) if label_names else None)
     usable = 0
     for out_folder, part, listing in parts:
         if not listing.clips:
             print(f"{Path(out_folder) / part}: no clip belongs to this part")
             continue
-        lines, count = pack(listing.clips, read, out_folder, part, num_frame, num_person, num_worker)
+        lines, count = pack(listing.clips, read, out_folder, part, num_frame, num_person, num_worker, out_format, info)
         print("\n".join(lines), flush=True)
         usable += count
     if not usable:
@@ -52,19 +60,28 @@ def pack_parts(
 
 
 def pack(
-    clips: list[Clip], read: Read, out_folder: str | Path, part: str, num_frame: int, num_person: int, num_worker: int
+    clips: list[Clip],
+    read: Read,
+    out_folder: str | Path,
+    part: str,
+    num_frame: int,
+    num_person: int,
+    num_worker: int,
+    out_format: str = "npy",
+    info: DatasetInfo | None = None,
 ) -> tuple[list[str], int]:
-    """Read clips and write {part}_data.npy and its companions; returns the lines of a summary and the rows written.
+    """Read clips and write {part}_data.npy and its companions, or {part}.h5; the lines of a summary, and the rows written.
 
     Clips that cannot be read are left out and named in the summary; if none can, nothing is written. The files are the
     same for any num_worker, and whether or not the run was killed and started again in between.
 
     read: makes a SkeletonSequence of a path; importable by name (a function of a module or a functools.partial of one).
+    out_format, info: as of PackedWriter.
     """
     keep_freed_memory()
     started = time.perf_counter()
-    job = _fingerprint(_reader_name(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
-    with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job) as writer:
+    job = fingerprint(_reader_name(read), part, num_frame, num_person, [(str(c.path), c.name, c.label) for c in clips])
+    with PackedWriter(out_folder, part, len(clips), num_frame, num_person, job, out_format, info) as writer:
         before = writer.done
         with (
             closing(read_all(clips[before:], read, num_worker)) as results,
@@ -170,12 +187,13 @@ def _reader_name(read: Read) -> list:
     return [read.__module__, read.__qualname__]
 
 
-def _fingerprint(*job: object) -> str:
+def fingerprint(*job: object) -> str:
+    """A text that stands for a job, for PackedWriter."""
     return hashlib.sha256(json.dumps(job).encode()).hexdigest()
 
 
 def _summary(writer: PackedWriter, before: int, seconds: float) -> list[str]:
-    path, shape = writer.folder / f"{writer.part}_data.npy", (len(writer.name), *(writer.row_shape or ()))
+    path, shape = writer.path, (len(writer.name), *(writer.row_shape or ()))
     resumed = f", {before} clips of an earlier run kept" if before else ""
     lines = [f"{path}: {shape} (N, C, T, V, M){resumed}, {(writer.done - before) / seconds:.0f} clips/s"]
     if not writer.name:

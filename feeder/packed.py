@@ -1,19 +1,25 @@
-"""The packed data set of the original ST-GCN: one array on disk, read through a memory map.
+"""The packed data set of the original ST-GCN: one array on disk, read through a memory map. Or all of it in one file.
 
 {part}_data.npy         float32 (N, C, T, V, M)
 {part}_label.pkl        pickle of (list of N names, list of N int labels)
 {part}_frame_size.npy   float32 (N, 2): width and height in pixels, 0 where unknown; only where some are known
 dataset.yaml            layout, dimension, frame rate, class names (feeder/dataset.py)
+
+{part}.h5               all of these, without the padding and compressed (feeder/h5.py)
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from feeder.dataset import is_h5
 from feeder.pickles import load_pickle
+from feeder.ragged import RaggedData
 from torchlight.errors import DataError, one_line, short
 from torchlight.lock import lock_path
 
@@ -36,18 +42,30 @@ HEADER = 128  # bytes; every .npy header written here has this length, whatever 
 
 @dataclass
 class Packed:
-    """A packed data set: data (N, C, T, V, M) float32, N names, N labels and, where known, (N, 2) width and height."""
+    """A packed data set: data (N, C, T, V, M) float32, N names, N labels and, where known, (N, 2) width and height.
 
-    data: np.ndarray
+    Of an .h5 the data are a RaggedData, which has shape, len() and [i] as an array, and reads clips as they are asked for.
+    """
+
+    data: np.ndarray | RaggedData
     sample_name: list[str]
     label: list[int]
     frame_size: np.ndarray | None = None
 
 
-def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True) -> Packed:
-    """Open a packed data set; with mmap the data stay on disk until they are used. Raises DataError."""
-    data_path, label_path = Path(data_path), Path(label_path)
+def read_packed(data_path: str | Path, label_path: str | Path | None = None, mmap: bool = True) -> Packed:
+    """Open a packed data set; with mmap the data stay on disk until they are used. Raises DataError.
+
+    Args:
+        label_path: of a .npy; an .h5 has its labels inside.
+    """
+    data_path, label_path = Path(data_path), check_label_path(data_path, label_path)
     _check_finished(data_path)
+    if label_path is None:
+        from feeder.h5 import read_h5  # here, so that .npy files need no h5py
+
+        data, name, label, frame_size = read_h5(data_path, mmap, _remedy(data_path))
+        return Packed(data, *_checked_label(data_path, name, label), frame_size)
     data = _read_data(data_path, mmap)
     name, label = read_label(label_path)
     if len(name) != len(data):
@@ -64,6 +82,39 @@ def read_packed(data_path: str | Path, label_path: str | Path, mmap: bool = True
     return Packed(data, name, label, frame_size)
 
 
+def check_label_path(data_path: str | Path, label_path: str | Path | None) -> Path | None:
+    """The label file of a .npy, None for an .h5. Raises DataError where it is missing, or one too many."""
+    if is_h5(data_path):
+        if label_path is not None and Path(label_path) != Path(data_path):
+            raise DataError(f"label_path: {label_path}: {data_path} has its labels inside; leave label_path out (null)")
+        return None
+    if label_path is None:
+        raise DataError(f"label_path is missing: the labels of {data_path}, a .pkl")
+    return Path(label_path)
+
+
+def shape_of(data_path: str | Path) -> tuple[int, ...]:
+    """(N, C, T, V, M) of a packed data set. Raises DataError."""
+    return clips_of(data_path).shape
+
+
+def clips_of(data_path: str | Path) -> np.ndarray | RaggedData:
+    """The data of a packed data set alone, opened anew: a memory map keeps all pages that were read through it."""
+    data_path = Path(data_path)
+    if not is_h5(data_path):
+        return _read_data(data_path, mmap=True)
+    stat = data_path.stat()
+    return _open_h5(data_path, stat.st_mtime_ns, stat.st_ino)
+
+
+@lru_cache(4)
+def _open_h5(data_path: Path, *version: int) -> RaggedData:
+    """The data of an .h5; not opened anew, since it has names and lengths to be read, and keeps no pages."""
+    from feeder.h5 import read_h5
+
+    return read_h5(data_path, True, _remedy(data_path))[0]
+
+
 def _check_finished(data_path: Path) -> None:
     """DataError where clips may be of one packing and labels of another."""
     for folder in (data_path.parent, data_path.parent.parent):  # NTU's parts are in folders of what is packed at once
@@ -76,7 +127,8 @@ def _check_finished(data_path: Path) -> None:
 
 def recipe(path: str | Path) -> str | None:
     """The command that makes a file of a data set, known by its folder."""
-    return next((command for folder, command in DATA_SETS.items() if folder in Path(path).parts), None)
+    command = next((command for folder, command in DATA_SETS.items() if folder in Path(path).parts), None)
+    return f"{command} --out_format h5" if command and is_h5(path) else command
 
 
 def _remedy(path: Path) -> str:
@@ -127,13 +179,21 @@ def _read_data(path: Path, mmap: bool) -> np.ndarray:
 
 
 def read_label(path: Path) -> tuple[list[str], list[int]]:
-    """The names and labels of a `*_label.pkl`, checked."""
+    """The names and labels of a `*_label.pkl` or of an .h5, checked."""
+    if is_h5(path):
+        from feeder import h5
+
+        return _checked_label(path, *h5.read_label(path, _remedy(path)))
     content = load_pickle(path, _remedy(path))
     if not isinstance(content, (tuple, list)) or len(content) != 2:
         raise DataError(f"{path} is not a pair (names, labels); {_remedy(path)}")
     name, label = (x.tolist() if isinstance(x, np.ndarray) else x for x in content)
     if not isinstance(name, (list, tuple)) or not isinstance(label, (list, tuple)):
         raise DataError(f"{path} is not a pair of lists (names, labels); {_remedy(path)}")
+    return _checked_label(path, name, label)
+
+
+def _checked_label(path: Path, name: Sequence, label: Sequence) -> tuple[list[str], list[int]]:
     if len(name) != len(label):
         raise DataError(f"{path} has {len(name)} names but {len(label)} labels; {_remedy(path)}")
     for i, (n, k) in enumerate(zip(name, label)):

@@ -3,6 +3,8 @@
 Writing streams: one row after the other to `{part}_data.npy.part`, and one line a clip to `{part}_data.npy.journal`.
 The real names appear only when everything is on disk. A run that was killed goes on where it stopped; the rows are
 written, not memory-mapped, because a full disk is then an error instead of a SIGBUS.
+
+An .h5 is written in the same way: rows without their padding to `{part}.h5.part`, which are compressed in the end.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import os
 import pickle
 import shutil
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +23,16 @@ from typing import BinaryIO
 
 import numpy as np
 
-from feeder.dataset import DatasetInfo, read_info, write_info
+from feeder.dataset import DatasetInfo, info_text, read_info, write_info
 from feeder.packed import HEADER, LOCK
+from feeder.ragged import without_padding
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import known_layouts, load_skeleton
 from torchlight.errors import DataError
 from torchlight.files import atomic_write, named_errors, refuse_link, temporary_name
 from torchlight.lock import exclusive
+
+OUT_FORMATS = ("npy", "h5")
 
 
 def packing(out_folder: str | Path) -> AbstractContextManager[None]:
@@ -42,9 +47,15 @@ def write_packed(
     num_sample: int,
     num_frame: int,
     num_person: int,
+    out_format: str = "npy",
+    label_names: Sequence[str] | None = None,
 ) -> None:
-    """Pack sequences, at most num_sample of them, as they come; each is cut or zero-padded to num_frame and num_person."""
-    with PackedWriter(out_folder, part, num_sample, num_frame, num_person) as writer:
+    """Pack sequences, at most num_sample of them, as they come; each is cut or zero-padded to num_frame and num_person.
+
+    out_format, label_names: as of PackedWriter.
+    """
+    info = DatasetInfo(label_names=label_names and tuple(label_names))
+    with PackedWriter(out_folder, part, num_sample, num_frame, num_person, None, out_format, info) as writer:
         for sequence in sequences:
             writer.add(sequence)
     if not writer.name:
@@ -62,6 +73,8 @@ class PackedWriter:
         num_sample: how many clips are to come, at most; only used to see beforehand whether the disk can hold them.
         job: a string that says what is being made. An unfinished run with the same job is continued (`done` clips of
             it are there already), any other is thrown away. None: never continue.
+        out_format: "npy", or "h5" for one file without the padding.
+        info: facts that the clips do not tell, or that are known better, e.g. label_names.
 
     Leaving the block without an exception puts the files in place, if there was any clip at all. Raises DataError for
     a sequence that does not fit, OSError where the disk does not.
@@ -75,8 +88,12 @@ class PackedWriter:
         num_frame: int,
         num_person: int,
         job: str | None = None,
+        out_format: str = "npy",
+        info: DatasetInfo | None = None,
     ) -> None:
         self.folder, self.part, self.job = Path(out_folder), part, job
+        self.out_format, self.info = out_format, info or DatasetInfo()
+        self.path = self.folder / (f"{part}.h5" if out_format == "h5" else f"{part}_data.npy")
         self.num_sample, self.num_frame, self.num_person = num_sample, num_frame, num_person
         self.name: list[str] = []
         self.label: list[int] = []
@@ -84,13 +101,14 @@ class PackedWriter:
         self.skipped: list[tuple[str, str]] = []  # (name, why)
         self.cut: list[str] = []  # names of clips longer than num_frame
         self.empty: list[str] = []  # names of clips in which no joint is present
+        self.stored: list[tuple[int, int]] = []  # (T, M) of each clip as it is stored
         self.row_shape: tuple[int, ...] | None = None  # (C, T, V, M), known with the first sequence
         self.layout: str | None = None  # so are these
         self.dimension: int | None = None
         self.fps: float | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._partial = self.folder / f"{part}_data.npy.part"
-        self._journal_path = self.folder / f"{part}_data.npy.journal"
+        self._partial = self.path.with_name(f"{self.path.name}.part")
+        self._journal_path = self.path.with_name(f"{self.path.name}.journal")
         for path in (self._partial, self._journal_path):
             refuse_link(path)
         if not (job is not None and self._resume()):
@@ -107,26 +125,38 @@ class PackedWriter:
 
     def add(self, sequence: SkeletonSequence) -> None:
         """Append one clip."""
-        if sequence.name in self._seen:
-            raise DataError(f"{sequence.name}: two clips have this name; names must be unique within a part")
         if sequence.label < 0:
             raise DataError(f"{sequence.name}: has no label; a packed data set needs one for every clip")
         row = sequence.array(self.num_frame, self.num_person)  # (C, T, V, M)
         if self.row_shape is None:
-            self._start(row, sequence)
+            self._start(row)
+            self._note("layout", sequence.layout, sequence.keypoints.shape[-1])
+            self._note("fps", sequence.fps)
         if sequence.layout != self.layout and self.layout is not None:
             raise DataError(f"{sequence.name}: layout is {sequence.layout}, earlier clips have {self.layout}")
         if self.fps is not None and sequence.fps != self.fps:
             self._note("fps", None)  # not the same for all
-        if row.shape != self.row_shape:
-            raise DataError(f"{sequence.name}: shape (C, T, V, M) is {row.shape}, earlier clips have {self.row_shape}")
         if not np.isfinite(row).all():
             raise DataError(f"{sequence.name}: has values that are not finite; a missing joint must be zero")
-        size = sequence.frame_size or (0, 0)
-        cut, empty = sequence.keypoints.shape[1] > self.num_frame, not row.any()
-        _append(self._data, row.astype("<f4", copy=False).tobytes(), self._partial)
-        self._note("clip", sequence.name, int(sequence.label), int(size[0]), int(size[1]), cut, bool(empty))
-        self._seen.add(sequence.name)
+        cut, (width, height) = sequence.keypoints.shape[1] > self.num_frame, sequence.frame_size or (0, 0)
+        self.add_row(row, sequence.name, sequence.label, (int(width), int(height)), cut)
+
+    def add_row(
+        self, row: np.ndarray, name: str, label: int, frame_size: tuple[float, float] = (0, 0), cut: bool = False
+    ) -> None:
+        """Append one clip as it is, (C, T, V, M) float32."""
+        if name in self._seen:
+            raise DataError(f"{name}: two clips have this name; names must be unique within a part")
+        if self.row_shape is None:
+            self._start(row)
+        if row.shape != self.row_shape:
+            raise DataError(f"{name}: shape (C, T, V, M) is {row.shape}, earlier clips have {self.row_shape}")
+        empty = not row.any()
+        row = row.astype("<f4", copy=False)
+        row = without_padding(row) if self.out_format == "h5" else row
+        _append(self._data, row.tobytes(), self._partial)
+        self._note("clip", name, int(label), *frame_size, cut, bool(empty), row.shape[1], row.shape[3])
+        self._seen.add(name)
 
     def skip(self, name: str, why: str) -> None:
         """Count a clip that could not be read."""
@@ -147,15 +177,13 @@ class PackedWriter:
                 self._partial.unlink(missing_ok=True)
                 self._journal_path.unlink(missing_ok=True)
 
-    def _start(self, row: np.ndarray, sequence: SkeletonSequence) -> None:
+    def _start(self, row: np.ndarray) -> None:
         """The first clip says how large a row is, so it is checked here whether the disk can hold all of them."""
         need, free = self.num_sample * row.nbytes, shutil.disk_usage(self.folder).free
-        if need > free:
+        if need > free and self.out_format == "npy":  # nobody knows how much padding is left out
             line = f"the {self.part} part needs {need / 2**30:.1f} GiB, {free / 2**30:.1f} GiB are free"
             raise OSError(errno.ENOSPC, line, str(self.folder))
         self._note("shape", *row.shape)
-        self._note("layout", sequence.layout, sequence.keypoints.shape[-1])
-        self._note("fps", sequence.fps)
 
     def _note(self, *entry: object) -> None:
         """One line in the journal, after the row itself: what the journal has, the data file has."""
@@ -173,7 +201,8 @@ class PackedWriter:
         elif kind == "skip":
             self.skipped.append((rest[0], rest[1]))
         elif kind == "clip":
-            name, label, width, height, cut, empty = rest
+            name, label, width, height, cut, empty, frames, persons = rest
+            self.stored.append((frames, persons))
             self.name.append(name)
             self.label.append(label)
             self.frame_size.append((width, height))
@@ -189,29 +218,49 @@ class PackedWriter:
                 return False
         except (OSError, ValueError):
             return False
-        keep, row_bytes = 0, 0
+        keep, written = 0, HEADER
         for line in lines:
             try:
                 entry = json.loads(line)
-                if entry[0] == "clip" and size < HEADER + (len(self.name) + 1) * row_bytes:
+                end = written + (self._row_bytes(*entry[-2:]) if entry[0] == "clip" else 0)
+                if end > size:
                     break
                 self._take(entry)
             except (ValueError, TypeError, IndexError):
                 break
-            keep += len(line) + 1
-            row_bytes = 4 * int(np.prod(self.row_shape)) if self.row_shape else 0
+            keep, written = keep + len(line) + 1, end
         os.truncate(self._journal_path, keep)
-        os.truncate(self._partial, HEADER + len(self.name) * row_bytes)
+        os.truncate(self._partial, written)
         self._data, self._journal = self._partial.open("r+b"), self._journal_path.open("ab")
         self._data.seek(0, os.SEEK_END)
         return True
 
+    def _row_bytes(self, frames: int, persons: int) -> int:
+        C, _, V, _ = self.row_shape
+        return 4 * C * V * frames * persons
+
     def _finish(self) -> None:
+        if self.out_format == "h5":
+            self._finish_h5()
+        else:
+            self._finish_npy()
+        self._journal_path.unlink()
+
+    def _finish_h5(self) -> None:
+        from feeder.h5_writer import write_h5  # here, so that .npy files need no h5py
+
+        self._data.flush()
+        with self._partial.open("rb") as values:
+            values.seek(HEADER)
+            sizes, text = np.array(self.frame_size, np.float32), info_text(self._info())
+            write_h5(self.path, values, self.row_shape, *zip(*self.stored), self.name, self.label, sizes, text)
+        self._partial.unlink()
+
+    def _finish_npy(self) -> None:
         self._data.seek(0)
         self._data.write(npy_header((len(self.name), *self.row_shape)))
         self._data.flush()
         os.fsync(self._data.fileno())
-        data_path = self.folder / f"{self.part}_data.npy"
         label_path, size_path = self.folder / f"{self.part}_label.pkl", self.folder / f"{self.part}_frame_size.npy"
         label_part, size_part = temporary_name(label_path), temporary_name(size_path)
         sizes = np.array(self.frame_size, np.float32)  # (N, 2)
@@ -221,7 +270,7 @@ class PackedWriter:
             if sizes.any():
                 with named_errors(size_path), size_part.open("xb") as file:
                     np.save(file, sizes)
-            for path in (data_path, size_path):  # those of an earlier data set would be wrong beside the new labels
+            for path in (self.path, size_path):  # those of an earlier data set would be wrong beside the new labels
                 path.unlink(missing_ok=True)
             label_part.replace(label_path)
             if sizes.any():
@@ -230,15 +279,15 @@ class PackedWriter:
             label_part.unlink(missing_ok=True)
             size_part.unlink(missing_ok=True)
         write_info(self.folder, self._info())
-        self._partial.replace(data_path)
-        self._journal_path.unlink()
+        self._partial.replace(self.path)
 
     def _info(self) -> DatasetInfo:
         """What the clips say of the data set; a layout that is not one of resource/skeleton is written down whole."""
         layout = self.layout
         if layout is not None and layout not in known_layouts():
             layout = load_skeleton(layout).description
-        return DatasetInfo(layout, self.dimension, self.fps, None, self.num_person)
+        told = DatasetInfo(layout, self.dimension, self.fps, None, self.num_person)
+        return replace(told, **{key: value for key, value in vars(self.info).items() if value is not None})
 
 
 def write_label_names(out_folder: str | Path, names: list[str]) -> None:

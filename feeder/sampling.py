@@ -1,7 +1,7 @@
 """Sampling of frames: which frames of a clip make up a sample. Pure functions on arrays.
 
-They take a batch (N, C, T, V, M) or a list of clips (C, T, V, M), and return a new batch: of a clip that still lies on
-disk only the sampled frames are read. `rng` is a feeder.rng.ClipRNG.
+They take a batch (N, C, T, V, M), a list of clips (C, T, V, M) or a feeder.ragged.Ragged, and return a new batch: of a clip
+that still lies on disk only the sampled frames are read. `rng` is a feeder.rng.ClipRNG.
 """
 
 from __future__ import annotations
@@ -10,28 +10,42 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from feeder.ragged import Ragged, Shape
 from feeder.rng import ClipRNG
+
+
+def stored(batch: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
+    """The clips of a batch as they are stored: those of a Ragged without their padding."""
+    return batch.clips if isinstance(batch, Ragged) else batch
+
+
+def sample_shape(batch: Sequence[np.ndarray]) -> Shape:
+    """(C, T, V, M) of the clips of a batch, with their padding."""
+    return batch.shape if isinstance(batch, Ragged) else batch[0].shape
 
 
 def real_frames(batch: Iterable[np.ndarray]) -> np.ndarray:
     """Frames up to the last one with a joint in it: (N,) int, at least 1."""
-    return np.array([np.flatnonzero(clip.any(axis=(0, 2, 3))).max(initial=0) + 1 for clip in batch])
+    return np.array([np.flatnonzero(clip.any(axis=(0, 2, 3))).max(initial=0) + 1 for clip in stored(batch)])
 
 
 def take_frames(batch: Sequence[np.ndarray], frames: np.ndarray) -> np.ndarray:
     """The frames (N, L) of each clip; a frame number of -1 gives an empty frame. -> (N, C, L, V, M)"""
-    C, _, V, M = batch[0].shape
+    C, _, V, M = sample_shape(batch)
     out = np.empty((len(frames), C, frames.shape[1], V, M), np.float32)
-    for clip, chosen, taken in zip(batch, frames, out):
-        clip.take(chosen, axis=1, out=taken, mode="wrap")
-        if chosen.min() < 0:
-            taken[:, chosen < 0] = 0
+    for clip, chosen, taken in zip(stored(batch), frames, out):
+        _, t, _, m = clip.shape  # fewer than T and M where the padding is left out
+        if t:
+            clip.take(chosen, axis=1, out=taken[..., :m], mode="wrap")
+        taken[..., m:] = 0
+        if chosen.min() < 0 or chosen.max() >= t:
+            taken[:, (chosen < 0) | (chosen >= t)] = 0
     return out
 
 
 def window(batch: Sequence[np.ndarray], size: int) -> np.ndarray:
     """`size` frames: the middle of the real frames where there are more, padded with empty frames where there are fewer."""
-    T = batch[0].shape[1]
+    T = sample_shape(batch)[1]
     begin = np.maximum(real_frames(batch) - size, 0) // 2
     frames = begin[:, None] + np.arange(size)
     return take_frames(batch, np.where(frames < T, frames, -1))
@@ -39,7 +53,7 @@ def window(batch: Sequence[np.ndarray], size: int) -> np.ndarray:
 
 def random_window(batch: Sequence[np.ndarray], size: int, rng: ClipRNG) -> np.ndarray:
     """`size` frames beginning anywhere; a shorter clip lands anywhere in the window. (The original's `random_choose`.)"""
-    T = batch[0].shape[1]
+    T = sample_shape(batch)[1]
     begin = rng.integers(min(0, T - size), max(0, T - size) + 1)
     frames = begin[:, None] + np.arange(size)
     return take_frames(batch, np.where((frames >= 0) & (frames < T), frames, -1))
@@ -47,7 +61,7 @@ def random_window(batch: Sequence[np.ndarray], size: int, rng: ClipRNG) -> np.nd
 
 def random_shift(batch: Sequence[np.ndarray], rng: ClipRNG) -> np.ndarray:
     """The real frames begin anywhere they still fit, with empty frames around them."""
-    T = batch[0].shape[1]
+    T = sample_shape(batch)[1]
     length = real_frames(batch)
     begin = rng.integers(0, T - length + 1)
     frames = np.arange(T) - begin[:, None]

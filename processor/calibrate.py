@@ -28,6 +28,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
 from feeder import sampling
+from feeder.dataset import is_h5
 from feeder.feeder import aspect_ratio
 from feeder.packed import read_packed
 from feeder.synthetic.detection import simulate_detection
@@ -51,8 +52,8 @@ def run(arg: Namespace, argv: list[str]) -> None:
     if arg.save and not sidecar_path(arg.save).is_file():
         raise UsageError(f"--save {arg.save}: {sidecar_path(arg.save)}, which is written into, does not exist")
     window = arg.window or recognizer.window or WINDOW
-    if (arg.fit_data_path is None) != (arg.fit_label_path is None):
-        raise UsageError("--fit_data_path and --fit_label_path belong together")
+    for kind in ("", "fit_"):
+        check_paths(arg, f"{kind}data_path", f"{kind}label_path")
     if arg.fit_data_path:
         fit_open_set(arg, recognizer, window)
     clips = read_clips(arg.data_path, arg.label_path, recognizer, arg.weights)
@@ -75,6 +76,13 @@ def run(arg: Namespace, argv: list[str]) -> None:
         print(f"{written}: written into {sidecar_path(target)}")
 
 
+def check_paths(arg: Namespace, data: str, label: str) -> None:
+    """Raises UsageError unless both are given, or an .h5, whose labels are inside, or none of them."""
+    data_path, label_path = getattr(arg, data), getattr(arg, label)
+    if (data_path is None) != (label_path is None) and not (data_path and is_h5(data_path)):
+        raise UsageError(f"--{data} and --{label} belong together; of an .h5 --{data} is enough")
+
+
 @dataclass
 class Clips:
     """Whole clips (3, T, V, M), their labels and the aspects of their frames."""
@@ -88,7 +96,7 @@ class Clips:
         return [simulate_detection(clip, recognizer.skeleton.flip, a, rng) for clip, a in zip(self.whole, self.aspect)]
 
 
-def read_clips(data_path: str, label_path: str, recognizer: Recognizer, weights: str) -> Clips:
+def read_clips(data_path: str, label_path: str | None, recognizer: Recognizer, weights: str) -> Clips:
     packed = read_packed(data_path, label_path)
     label = np.array(packed.label)
     if packed.data.shape[3] != recognizer.skeleton.num_joint or packed.data.shape[1] != 3:
@@ -97,7 +105,9 @@ def read_clips(data_path: str, label_path: str, recognizer: Recognizer, weights:
             f"{recognizer.skeleton.num_joint} joints, the layout {short(recognizer.skeleton.name)}"
         )
     if label.max() >= recognizer.num_class:
-        raise UsageError(f"{label_path}: label {label.max()}, {weights} has {recognizer.num_class} classes")
+        raise UsageError(
+            f"{label_path or data_path}: label {label.max()}, {weights} has {recognizer.num_class} classes"
+        )
     length = sampling.real_frames(packed.data)
     whole = [np.array(clip[:, :T]) for clip, T in zip(packed.data, length)]
     return Clips(whole, label, aspect_ratio(packed.frame_size, len(label)))

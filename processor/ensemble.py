@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
+from feeder.dataset import is_h5
 from feeder.packed import read_label
 from feeder.pickles import load_pickle
 from processor.training.series import expand_runs, summarise
@@ -125,7 +126,9 @@ def labels_beside(result: str, option: str) -> str:
     """The label file of the test, or the fusion, that wrote a result."""
     path, config = config_beside(result)
     args = config.get("test_feeder_args")
-    label_path = config.get("labels") or (args.get("label_path") if isinstance(args, dict) else None)
+    args = args if isinstance(args, dict) else {}
+    inside = isinstance(args.get("data_path"), str) and is_h5(args["data_path"])
+    label_path = config.get("labels") or args.get("data_path" if inside else "label_path")
     if not isinstance(label_path, str):
         raise UsageError(f"no config beside {result} says where its labels are; give {option} <..._label.pkl>")
     if not Path(label_path).is_file():

@@ -1,7 +1,7 @@
 """Look at a data set before it is trained on: what is there, and what is wrong with it.
 
     python main.py inspect -c config/st_gcn/nw-ucla/train.yaml                  # both parts, and whether the config suits them
-    python main.py inspect --data_path D_data.npy --label_path D_label.pkl      # one part
+    python main.py inspect --data_path D_data.npy --label_path D_label.pkl      # one part; of D.h5 without --label_path
     python main.py inspect -c CONFIG --labels                                   # labels that are probably wrong, too
 
 Writes inspect.html (a page that opens by itself) and inspect.json (everything, to go on with) into --work_dir, by default
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from feeder.dataset import is_h5
 from feeder.inspection.facts import as_dict
 from feeder.inspection.findings import Finding, worst_first
 from feeder.inspection.fit import steps_of
@@ -39,6 +40,7 @@ from torchlight.metrics import read_names
 
 FEEDER = "feeder.feeder.Feeder"  # whose arguments say how clips are prepared
 NAMED = 3  # clips of a problem that the terminal names
+KEYS = "data_path", "label_path"
 
 
 def run(arg: Namespace, argv: list[str]) -> None:
@@ -74,11 +76,11 @@ def run(arg: Namespace, argv: list[str]) -> None:
 def sources_of(arg: Namespace) -> list[Source]:
     """The parts of --data_path, or else of the config. Raises UsageError where there are none."""
     if arg.data_path or arg.label_path:
-        if not (arg.data_path and arg.label_path):
-            missing = "label_path" if arg.data_path else "data_path"
-            raise UsageError(f"--{missing} is missing: the clips are --data_path, their labels --label_path")
-        _check_exists({"--data_path": arg.data_path, "--label_path": arg.label_path})
-        part = Path(arg.data_path).name.removesuffix(".npy").removesuffix("_data")
+        paths = paths_of({"data_path": arg.data_path, "label_path": arg.label_path})
+        if missing := [key for key, path in paths.items() if not path]:
+            raise UsageError(f"--{missing[0]} is missing: the clips are --data_path, their labels --label_path")
+        _check_exists({f"--{key}": path for key, path in paths.items()})
+        part = Path(arg.data_path).stem.removesuffix("_data")
         name = {"val": "test"}.get(part, part)
         return [Source(name, arg.data_path, arg.label_path, arg.layout, arg.dimension)]
     if len(arg.fold) > 1:
@@ -95,13 +97,21 @@ def sources_of(arg: Namespace) -> list[Source]:
 
 def _source(part: str, args: Mapping[str, Any], arg: Namespace) -> Source:
     """A part of a config; a feeder of a person's own prepares clips in its own way, so that only the data are looked at."""
-    for key in ("data_path", "label_path"):
-        if not isinstance(args.get(key), str):
-            raise UsageError(f"{part}_feeder_args: {key} is missing: inspect reads packed data, a .npy and a .pkl")
-    _check_exists({f"{part}_feeder_args: {key}": args[key] for key in ("data_path", "label_path")})
+    paths = paths_of(args)
+    for key, path in paths.items():
+        if not isinstance(path, str):
+            line = "inspect reads packed data, a .npy and a .pkl, or an .h5"
+            raise UsageError(f"{part}_feeder_args: {key} is missing: {line}")
+    _check_exists({f"{part}_feeder_args: {key}": path for key, path in paths.items()})
     steps = steps_of(args) if arg.feeder == FEEDER else ()
     layout, dimension = arg.layout or args.get("layout"), arg.dimension or args.get("dimension")
-    return Source(part, args["data_path"], args["label_path"], layout, dimension, steps)
+    return Source(part, args["data_path"], args.get("label_path"), layout, dimension, steps)
+
+
+def paths_of(args: Mapping[str, Any]) -> dict[str, Any]:
+    """The files of a part by the keys that name them: data_path, and label_path where the labels are not in the same file."""
+    keys = ["data_path"] if isinstance(args.get("data_path"), str) and is_h5(args["data_path"]) else KEYS
+    return {key: args.get(key) for key in keys}
 
 
 def _check_exists(paths: Mapping[str, str]) -> None:

@@ -203,8 +203,10 @@ def calibrate() -> Parser:
     )
     parser.add_argument("-c", "--config", metavar="YAML", help="configuration file")
     parser.add_argument("--weights", required=True, metavar="FILE", help="weights with their .yaml beside them")
-    parser.add_argument("--data_path", required=True, metavar="NPY", help="clips that were not trained on")
-    parser.add_argument("--label_path", required=True, metavar="PKL", help="their labels")
+    parser.add_argument(
+        "--data_path", required=True, metavar="FILE", help="clips that were not trained on, .npy or .h5"
+    )
+    parser.add_argument("--label_path", metavar="PKL", help="their labels; of a .npy")
     parser.add_argument(
         "--window", type=POSITIVE, metavar="T", help="frames of a window; default: that of the weights, or 64"
     )
@@ -221,9 +223,9 @@ def calibrate() -> Parser:
         "--keep", type=number(float, 0, 1), default=0.98, metavar="P", help="share of right answers above the threshold"
     )
     parser.add_argument(
-        "--fit_data_path", metavar="NPY", help="clips the weights were trained on: measure their features, for unknown"
+        "--fit_data_path", metavar="FILE", help="clips the weights were trained on: measure their features, for unknown"
     )
-    parser.add_argument("--fit_label_path", metavar="PKL", help="their labels")
+    parser.add_argument("--fit_label_path", metavar="PKL", help="their labels; of a .npy")
     parser.add_argument("--per_class", action="store_true", help="a line for each class")
     parser.add_argument("--seed", type=NATURAL, default=0, help="of the simulated detections")
     parser.add_argument("--use_gpu", type=str2bool, default=True, metavar="BOOL", help="use CUDA where there is one")
@@ -420,8 +422,8 @@ def inspect() -> Parser:
         action.help = told.get(action.dest, action.help)
     parser.set_defaults(work_dir=None)
     group = parser.add_argument_group("inspect")
-    group.add_argument("--data_path", metavar="NPY", help="the clips of one part, in place of a config")
-    group.add_argument("--label_path", metavar="PKL", help="their labels")
+    group.add_argument("--data_path", metavar="FILE", help="the clips of one part, .npy or .h5, in place of a config")
+    group.add_argument("--label_path", metavar="PKL", help="their labels; of a .npy")
     group.add_argument(
         "--layout", metavar="NAME", help="of the skeleton; default: that of the config or of dataset.yaml"
     )

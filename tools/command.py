@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Callable
 
 from torchlight.command import run_command
+
+
+def add_out_format(parser: argparse.ArgumentParser) -> None:
+    """--out_format of every tool that packs."""
+    parser.add_argument(
+        "--out_format",
+        choices=["npy", "h5"],
+        default="npy",
+        help="npy: the original's files; h5: all of a part in one file, smaller by far (default: npy)",
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -27,8 +27,8 @@ CELL = 0.75  # width of the cell of one body, whose height is 1
 
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--data_path", required=True, help="*_data.npy")
-    p.add_argument("--label_path", required=True, help="*_label.pkl")
+    p.add_argument("--data_path", required=True, help="*_data.npy, or an .h5")
+    p.add_argument("--label_path", help="*_label.pkl; of a .npy")
     p.add_argument("--output", required=True, help="the picture: .png, .pdf or .svg")
     p.add_argument("--layout", default="openpose", help="skeleton layout, a name or a .yaml (default: openpose)")
     p.add_argument("--label_names", help="names of the classes, one a line")

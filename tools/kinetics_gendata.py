@@ -3,7 +3,7 @@
     python tools/kinetics_gendata.py --data_path data/Kinetics/kinetics-skeleton
 
 Reads kinetics_{train,val}/*.json and kinetics_{train,val}_label.json, writes {train,val}_data.npy, _label.pkl and
-label_names.txt. A run that was killed goes on where it stopped.
+label_names.txt, or with --out_format h5 {train,val}.h5. A run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from feeder.gendata import pack_parts, show_left_out
 from feeder.packed_writer import packing, write_label_names
 from feeder.readers import kinetics
-from tools.command import run
+from tools.command import add_out_format, run
 from torchlight.errors import DataError
 from torchlight.machine import cores
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--num_worker", type=int, default=cores(), help="processes that read (default: all cores)")
     parser.add_argument("--num_frame", type=int, default=300, help="frames of a sample, T (default: 300)")
     parser.add_argument("--num_person", type=int, default=2, help="persons of a sample, M (default: 2)")
+    add_out_format(parser)
     arg = parser.parse_args()
     if arg.num_frame < 1 or arg.num_person < 1:
         raise DataError("--num_frame and --num_person must be 1 or more")
@@ -47,9 +48,11 @@ def main() -> None:
         show_left_out(listing)
         parts.append((out_folder, part, listing))
     read = partial(kinetics.read, num_person=arg.num_person, num_person_in=max(5, arg.num_person))
+    names = kinetics.label_names(arg.data_path)
     with packing(out_folder):
-        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
-        write_label_names(out_folder, kinetics.label_names(arg.data_path))
+        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker, arg.out_format, names)
+        if arg.out_format == "npy":
+            write_label_names(out_folder, names)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python tools/ntu_gendata.py --data_path data/NTU-RGB-D/nturgb+d_skeletons
     python tools/ntu_gendata.py --dataset ntu120 --data_path <folder of both archives' folders>
 
-Writes {out_folder}/{xsub,xview}/{train,val}_data.npy, _label.pkl and label_names.txt (NTU RGB+D 120: xsub and xset).
-A run that was killed goes on where it stopped.
+Writes {out_folder}/{xsub,xview}/{train,val}_data.npy, _label.pkl and label_names.txt (NTU RGB+D 120: xsub and xset), or
+with --out_format h5 {train,val}.h5. A run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from feeder.gendata import pack_parts, show_left_out
 from feeder.packed_writer import packing, write_label_names
 from feeder.readers import ntu
 from feeder.readers.clip import read_lines
-from tools.command import run
+from tools.command import add_out_format, run
 from torchlight.errors import DataError
 from torchlight.machine import cores
 
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--num_worker", type=int, default=cores(), help="processes that read (default: all cores)")
     parser.add_argument("--num_frame", type=int, default=300, help="frames of a sample, T; more are cut (default: 300)")
     parser.add_argument("--num_person", type=int, default=2, help="persons of a sample, M (default: 2)")
+    add_out_format(parser)
     arg = parser.parse_args()
     if arg.num_frame < 1 or arg.num_person < 1:
         raise DataError("--num_frame and --num_person must be 1 or more")
@@ -51,10 +52,12 @@ def main() -> None:
             parts.append((out_folder / benchmark, part, listing))
     show_left_out(listing)
     read = partial(ntu.read, num_person=arg.num_person, denoised=arg.denoise)
+    names = ntu.label_names(arg.dataset)
     with packing(out_folder):
-        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker)
-        for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
-            write_label_names(folder, ntu.label_names(arg.dataset))
+        pack_parts(parts, read, arg.num_frame, arg.num_person, arg.num_worker, arg.out_format, names)
+        if arg.out_format == "npy":
+            for folder in dict.fromkeys([out_folder, *(folder for folder, _, _ in parts)]):
+                write_label_names(folder, names)
 
 
 if __name__ == "__main__":

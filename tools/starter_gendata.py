@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from feeder.packed_writer import packing, write_label_names, write_packed
 from feeder.synthetic.starter import LABEL_NAMES, clips, count_classes
-from tools.command import run
+from tools.command import add_out_format, run
 from torchlight.errors import DataError, UsageError, did_you_mean
 
 MOST = 700  # frames; the longest clip of Penn Action has 663
@@ -40,6 +40,7 @@ def main() -> None:
         help="classes that are not trained on; in val they are other",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the cameras and the mixtures (default: 0)")
+    add_out_format(parser)
     arg = parser.parse_args()
     folders = [getattr(arg, option) for option in ("penn_action", "nw_ucla", "utd_mhad", "sbu")]
     for folder, option in zip(folders, ("penn_action", "nw_ucla", "utd_mhad", "sbu")):
@@ -52,10 +53,12 @@ def main() -> None:
         for part in ("train", "val"):
             sequences = clips(part, *folders, arg.holdout, arg.seed, arg.leave_out)
             longest = min(MOST, max(sequence.keypoints.shape[1] for sequence in sequences))
-            write_packed(arg.out_folder, part, tqdm(sequences, part, disable=None), len(sequences), longest, 1)
+            bar = tqdm(sequences, part, disable=None)
+            write_packed(arg.out_folder, part, bar, len(bar), longest, 1, arg.out_format, LABEL_NAMES)
             counts = ", ".join(f"{name} {number}" for name, number in count_classes(sequences).items())
             print(f"{arg.out_folder}/{part}: {len(sequences)} clips: {counts}")
-        write_label_names(arg.out_folder, LABEL_NAMES)
+        if arg.out_format == "npy":
+            write_label_names(arg.out_folder, LABEL_NAMES)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from feeder.packed_writer import packing, write_label_names, write_packed
 from feeder.synthetic.clips import LABEL_NAMES, SUBJECTS, clips
-from tools.command import run
+from tools.command import add_out_format, run
 from torchlight.errors import DataError
 
 
@@ -26,6 +26,7 @@ def main() -> None:
     p.add_argument("--num_test", type=int, default=200, help="clips by other subjects, written as val (default: 200)")
     p.add_argument("--num_frame", type=int, default=150, help="frames of a sample; clips have 60 to 150 (default: 150)")
     p.add_argument("--seed", type=int, default=0, help="another seed, other subjects and clips (default: 0)")
+    add_out_format(p)
     arg = p.parse_args()
     for option, least in (("num_train", 1), ("num_test", 1), ("num_frame", 1), ("seed", 0)):
         if getattr(arg, option) < least:
@@ -36,8 +37,9 @@ def main() -> None:
     with packing(out):
         for part, number in numbers.items():
             sequences = tqdm(clips(part, number, arg.seed), part, number, unit="clip", leave=False)
-            write_packed(out, part, sequences, num_sample=number, num_frame=arg.num_frame, num_person=1)
-        write_label_names(out, list(LABEL_NAMES))
+            write_packed(out, part, sequences, number, arg.num_frame, 1, arg.out_format, LABEL_NAMES)
+        if arg.out_format == "npy":
+            write_label_names(out, list(LABEL_NAMES))
     parts = ", ".join(f"{part} {numbers[part]} clips by {len(SUBJECTS[part])} subjects" for part in numbers)
     print(f"{out}: {len(LABEL_NAMES)} actions; {parts}")
 

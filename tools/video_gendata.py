@@ -32,7 +32,7 @@ from feeder.readers import video
 from feeder.readers.clip import Clip
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
-from tools.command import run
+from tools.command import add_out_format, run
 from torchlight.bulk import Tally
 from torchlight.errors import DataError, short
 from torchlight.machine import cores
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument(
         "--openpose_model", default="COCO", choices=["COCO", "BODY_25"], help="the joints that OpenPose finds"
     )
+    add_out_format(parser)
     parser.add_argument(
         "--shard", metavar="K/N", help="only find the persons in the K-th of N parts of the videos, and pack nothing"
     )
@@ -79,8 +80,10 @@ def main() -> None:
     read = partial(video.read, layout=arg.layout, num_person=arg.num_person, **poses)
     with packing(out_folder):
         longest = estimate_poses(parts, read, arg)
-        pack_parts(parts, read, arg.num_frame or longest, arg.num_person, arg.num_worker)
-        write_label_names(out_folder, names)
+        num_frame = arg.num_frame or longest
+        pack_parts(parts, read, num_frame, arg.num_person, arg.num_worker, arg.out_format, names)
+        if arg.out_format == "npy":
+            write_label_names(out_folder, names)
     print(f"labels: {', '.join(names)}")
 
 

@@ -83,12 +83,19 @@ def load_yaml(path: Path) -> Any:
         UsageError: one line with the file, and the line in it where there is one.
     """
     try:
-        return yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise UsageError(f"{path} {reason}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not a YAML text file") from None
+    return parse_yaml(text, path)
+
+
+def parse_yaml(text: str, path: str | Path) -> Any:
+    """The content of a YAML text, which errors say is of this file; see load_yaml."""
+    try:
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = "a tab; YAML wants spaces" if "'\\t'" in (error.problem or "") else error.problem or error.context

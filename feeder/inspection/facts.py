@@ -35,7 +35,7 @@ def part_facts(part: Part, label_names: Sequence[str] | None) -> dict[str, Any]:
     edges = np.linspace(0, max(1, int(m.length.max(initial=1))), LENGTH_BINS + 1)
     return {
         "data_path": str(part.source.data_path),
-        "label_path": str(part.source.label_path),
+        "label_path": str(part.source.label_path or part.source.data_path),
         "clips": len(part.names),
         "shape": [C, T, V, M],
         "dimension": part.dimension,

@@ -39,14 +39,14 @@ class Source:
 
     Attributes:
         name: "train" or "test", or what a part that is alone is called.
-        data_path, label_path: the packed files.
+        data_path, label_path: the packed files; label_path is None for an .h5.
         layout, dimension: of the config; None: those of dataset.yaml.
         steps: the transforms that it is prepared with.
     """
 
     name: str
     data_path: str
-    label_path: str
+    label_path: str | None = None
     layout: str | None = None
     dimension: int | None = None
     steps: Sequence[Transform] = ()

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from feeder.inspection.measure import Measures, Setting, measure
+from feeder.packed import clips_of, shape_of
 from torchlight.machine import keep_freed_memory
 from torchlight.signals import follow_parent, unsignalled_children
 
@@ -26,16 +27,15 @@ Progress = Callable[[int], None]
 
 
 def scan(path: str | Path, aspect: np.ndarray, setting: Setting, workers: int, progress: Progress) -> Measures:
-    """Measure every clip of a `*_data.npy`.
+    """Measure every clip of a packed file.
 
     Args:
         aspect: (N,) width over height of each clip's frame.
         workers: processes; the measures are the same for any number.
         progress: called with the number of clips that were measured since the last call.
     """
-    data = np.load(path, mmap_mode="r")
-    N, clip_bytes = len(data), data[0].nbytes
-    del data
+    N, *shape = shape_of(path)
+    clip_bytes = 4 * int(np.prod(shape))
     chunk = int(np.clip(CHUNK_BYTES // clip_bytes, 1, CHUNK_CLIPS))
     tasks = [(str(path), first, aspect[first : first + chunk], setting) for first in range(0, N, chunk)]
     measured = []
@@ -47,7 +47,7 @@ def scan(path: str | Path, aspect: np.ndarray, setting: Setting, workers: int, p
 
 def read_chunk(path: str | Path, first: int, count: int) -> np.ndarray:
     """Clips first to first + count of a packed file, (count, C, T, V, M), in memory."""
-    return np.array(np.load(path, mmap_mode="r")[first : first + count])
+    return np.array(clips_of(path)[first : first + count])
 
 
 def _run(tasks: list[tuple], workers: int) -> Iterator[Measures]:

@@ -84,8 +84,10 @@ def judge(arg: Namespace, argv: list[str], names: Sequence[str], held_out: np.nd
 def fold_options(arg: Namespace, k: int) -> Namespace:
     """The options of the training of a fold: its test clips are training clips, prepared as test clips are."""
     arg = copy.deepcopy(arg)
-    paths = {key: arg.train_feeder_args[key] for key in ("data_path", "label_path") if key in arg.train_feeder_args}
-    arg.test_feeder_args = {**(arg.test_feeder_args or arg.train_feeder_args), **paths}
+    test, train = ({**args} for args in (arg.test_feeder_args or arg.train_feeder_args, arg.train_feeder_args))
+    for key in ("data_path", "label_path"):
+        test.pop(key, None)  # an .h5 has no label_path
+    arg.test_feeder_args = test | {key: train[key] for key in ("data_path", "label_path") if key in train}
     arg.phase, arg.resume, arg.weights, arg.debug = "train", False, None, False
     arg.work_dir = str(Path(arg.work_dir, f"fold{k + 1}"))
     arg.eval_interval = arg.save_interval = arg.num_epoch  # at the end alone
