@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from net.dropout import Dropout
 from net.fused import FusedSTGCN
 from net.graph import Graph
 from net.pool import mean_over_persons
@@ -145,7 +146,7 @@ class Block(nn.Module):
             nn.ReLU(inplace=True),
             nn.Conv2d(out_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
             nn.BatchNorm2d(out_channels),
-            nn.Dropout(dropout, inplace=True),
+            Dropout(dropout, inplace=True),
         )
         if not residual:
             self.residual = None

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from net.dropout import Dropout
 from net.fused import FusedSTGCNPP
 from net.graph import Graph
 from net.pool import mean_over_persons
@@ -181,7 +182,7 @@ class TemporalUnit(nn.Module):
         self.branches.append(nn.Conv2d(channels, width, 1, (stride, 1)))
         self.merge = named(**norm_relu(channels), conv=nn.Conv2d(channels, channels, 1))
         self.bn = nn.BatchNorm2d(channels)
-        self.dropout = nn.Dropout(dropout, inplace=True)
+        self.dropout = Dropout(dropout, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.cat([branch(x) for branch in self.branches], 1)

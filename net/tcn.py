@@ -11,6 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from net.dropout import Dropout
 from net.fused import FusedTCN
 from net.st_gcn import init_weights
 
@@ -80,7 +81,7 @@ class ResidualUnit(nn.Module):
         self.unit = nn.Sequential(
             nn.BatchNorm1d(in_channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Conv1d(in_channels, out_channels, KERNEL, stride, KERNEL // 2),
         )
         if in_channels == out_channels and stride == 1:
