@@ -35,9 +35,10 @@ def quota(root: Path = Path("/sys/fs/cgroup")) -> float:
     """Processors' time that a container's limit allows (Linux control groups, both versions); infinite without one."""
     try:
         if (root / "cpu.max").exists():
-            allowed, period = (root / "cpu.max").read_text().split()
+            allowed, period = (root / "cpu.max").read_text(encoding="utf-8").split()
         else:
-            allowed, period = ((root / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            files = (root / "cpu" / f"cpu.cfs_{name}_us" for name in ("quota", "period"))
+            allowed, period = (file.read_text(encoding="utf-8") for file in files)
         return float(allowed) / float(period) if float(allowed) > 0 else math.inf
     except (OSError, ValueError, ZeroDivisionError):  # "max" is no number, and no limit
         return math.inf

@@ -18,6 +18,7 @@ from feeder.pose.estimators import PoseEstimator, make_estimator
 from feeder.skeleton import load_skeleton
 from processor.demo import from_settings
 from processor.recognizer import Recognizer
+from processor.video.continual import make_classifier
 from processor.video.result import segment_row
 from processor.video.segments import Segment, Segmenter
 from processor.video.settings import Settings
@@ -48,7 +49,7 @@ class Stream:
         layout: of the keypoints that are added, as load_skeleton takes it; None: images are added.
         frame_size: width and height in pixels of the frames whose keypoints are added.
         estimate: who finds the keypoints in images; default: `pose` of the settings, MoveNet.
-        settings: options of `main.py demo`, such as pose, stride, max_persons.
+        settings: options of `main.py demo`, such as pose, stride, max_persons, streaming.
 
     Attributes:
         segments: those that are over, in the order in which they ended, as in the demo's .json (docs/demo.md), without
@@ -121,20 +122,7 @@ class Stream:
         return persons[persons.any((1, 2))].astype(np.float32)
 
     def _classifier(self, frame_size: tuple[int, int]) -> WindowClassifier:
-        settings = self.settings
-        return WindowClassifier(
-            self.recognizer,
-            self.source,
-            tuple(frame_size),
-            settings.window,
-            settings.stride,
-            settings.fps,
-            self.fps,
-            batch=1,
-            short=settings.short,
-            short_stride=settings.short_stride,
-            max_persons=settings.max_persons,
-        )
+        return make_classifier(self.settings, self.recognizer, self.source, tuple(frame_size), self.fps, at_once=True)
 
     def _take_windows(self) -> None:
         """What has been classified since; the classifier forgets it."""
