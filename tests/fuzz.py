@@ -30,6 +30,7 @@ import yaml
 from feeder import skeleton
 from feeder.dataset import read_info
 from feeder.packed import read_label, read_packed
+from feeder.packed_writer import write_packed
 from feeder.readers import kinetics, ntu, nw_ucla, openpose, penn_action, pyskl, sbu, utd_mhad
 from feeder.sequence import SkeletonSequence
 from processor.ensemble import read_result
@@ -97,6 +98,9 @@ def cases(folder: Path) -> Iterator[Case]:
     label = made(folder / "x_label.pkl", (["a", "b"], [0, 1]), read_label)
     yield label
     yield Case("packed", folder / "x_data.npy", lambda path: read_packed(path, label.path).data.sum())
+    few = [SkeletonSequence(name, i, np.ones((1, 5 + i, 18, 2), np.float32)) for i, name in enumerate("ab")]
+    write_packed(folder, "x", few, 2, 9, 2, "h5", ["run", "sit"])
+    yield Case("h5", folder / "x.h5", read_h5)
     scores = {name: np.array([0.1, 0.9], np.float32) for name in "abc"}
     yield made(folder / "test_result.pkl", scores, lambda path: read_result(str(path)))
     torch.save({"fcn.weight": torch.ones(3, 2), "fcn.bias": torch.zeros(3)}, folder / "weights.pt")
@@ -106,6 +110,10 @@ def cases(folder: Path) -> Iterator[Case]:
 def made(path: Path, content: object, read: Callable) -> Case:
     path.write_bytes(pickle.dumps(content, protocol=2))
     return Case(path.stem, path, read)
+
+
+def read_h5(path: Path) -> object:
+    return read_info(path), [np.isfinite(clip).all() for clip in read_packed(path).data]
 
 
 def read_layout(path: Path) -> object:
