@@ -26,7 +26,7 @@ import torch
 
 from torchlight.machine import cores, load
 
-WARM_UP, TURNS = 2, 3  # steps of an epoch that are not measured; steps measured with each number of threads
+WARM_UP, TURNS = 1, 3  # steps of an epoch that are not measured; steps measured with each number of threads
 BUSY = 0.5  # processors in use beyond our own threads
 CLEARLY = 0.8  # of the other's time that the faster way takes at most
 
@@ -51,10 +51,11 @@ class Threads:
         self.times: dict[int, list[float]] = {}
 
     def begin_epoch(self) -> None:
-        """Measure in this epoch if somebody else is busy, or was when one thread was chosen."""
+        """Measure in this epoch if somebody else is busy; after one thread was chosen, if nobody is any more."""
         own, self.computed = torch.get_num_threads() if self.computed else 0, True
         self.plan, self.times = [], {}
-        if not self.fixed and self.most > 1 and (own == 1 or load() > BUSY + own):
+        others = load() > own + BUSY
+        if not self.fixed and self.most > 1 and others == (own != 1):
             self.plan = [self.most] * WARM_UP + [self.most, 1] * TURNS
 
     @contextmanager

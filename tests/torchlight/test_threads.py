@@ -49,6 +49,8 @@ def test_a_busy_machine_is_measured_and_the_faster_way_kept(two_threads):
     lines = []
     chooser = Threads(lines.append)
     assert epoch(chooser, SLOW_TOGETHER)[-3:] == [1, 1, 1]
+    assert set(epoch(chooser, SLOW_TOGETHER)) == {1} and len(lines) == 1  # it still is
+    two_threads["load"] = 1.0
     assert epoch(chooser, FAST_TOGETHER)[-3:] == [2, 2, 2]
     assert len(lines) == 2 and "using 1" in lines[0] and "using 2" in lines[1]
 
@@ -74,7 +76,7 @@ def test_omp_num_threads_decides(two_threads, monkeypatch):
 def test_an_epoch_of_few_steps_decides_nothing(two_threads):
     two_threads["load"] = 1.0
     lines = []
-    epoch(Threads(lines.append), SLOW_TOGETHER, steps=4)
+    epoch(Threads(lines.append), SLOW_TOGETHER, steps=6)
     assert not lines
 
 
