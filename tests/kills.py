@@ -1,6 +1,6 @@
 """Processes ended at random moments: what was begun goes on, and ends with the same files as if nothing had happened.
 
-    python -m tests.kills 100           # so many kills, of the four kinds in turn; --seed 3 repeats one
+    python -m tests.kills 100           # so many kills, of all kinds in turn; --seed 3 repeats one
 
 SIGKILL, or SIGTERM or SIGINT to the whole group; the last two must leave one line and nobody running.
 """
@@ -127,6 +127,10 @@ def pack(folder: Path, out: Path, first: bool) -> list[str]:
     return ["tools/gendata.py", "--format", "openpose", *given]
 
 
+def pack_h5(folder: Path, out: Path, first: bool) -> list[str]:
+    return [*pack(folder, out, first), "--out_format", "h5"]
+
+
 # ---- videos
 
 
@@ -152,6 +156,7 @@ def pack_videos(folder: Path, out: Path, first: bool) -> list[str]:
 KINDS = {
     "training": Kind(prepare_training, train, trained),
     "packing": Kind(prepare_packing, pack, files),
+    "packing to h5": Kind(prepare_packing, pack_h5, files),
     "video_gendata": Kind(prepare_videos, pack_videos, files),
 }
 
