@@ -244,12 +244,13 @@ class PackedWriter:
             self._finish_h5()
         else:
             self._finish_npy()
+        self._journal.close()  # Windows neither removes nor renames an open file
         self._journal_path.unlink()
 
     def _finish_h5(self) -> None:
         from feeder.h5_writer import write_h5  # here, so that .npy files need no h5py
 
-        self._data.flush()
+        self._data.close()
         with self._partial.open("rb") as values:
             values.seek(HEADER)
             sizes, text = np.array(self.frame_size, np.float32), info_text(self._info())
@@ -261,6 +262,7 @@ class PackedWriter:
         self._data.write(npy_header((len(self.name), *self.row_shape)))
         self._data.flush()
         os.fsync(self._data.fileno())
+        self._data.close()
         label_path, size_path = self.folder / f"{self.part}_label.pkl", self.folder / f"{self.part}_frame_size.npy"
         label_part, size_part = temporary_name(label_path), temporary_name(size_path)
         sizes = np.array(self.frame_size, np.float32)  # (N, 2)

@@ -17,7 +17,9 @@ from feeder.packed_writer import write_packed
 from feeder.synthetic.clips import clips
 from processor.dataset import Dataset
 from tools.check_wheels import PYTHONS
+from torchlight.checkpoint import load_checkpoint, save_checkpoint
 from torchlight.metrics import read_names
+from torchlight.workdir import WorkDir
 
 ROOT = Path(__file__).resolve().parents[1]
 OURS = [ROOT / "main.py", ROOT / "stgcn.py"]
@@ -112,6 +114,50 @@ def test_workers_that_are_started_anew_give_the_same_batches(tmp_path):
     for (one, label), (other, same) in zip(DataLoader(dataset, 4), spawned, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
         assert label.tolist() == same.tolist()
+
+
+@pytest.fixture
+def open_files_stay(monkeypatch):
+    """As on Windows: a file that this process has open or mapped into its memory is neither removed nor renamed."""
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("this system does not say which files are open")
+
+    def is_open(path):
+        path = os.path.realpath(os.fsdecode(path))
+        fds = [Path("/proc/self/fd", fd) for fd in os.listdir("/proc/self/fd")]
+        mapped = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+        return path in [os.readlink(fd) for fd in fds if fd.is_symlink()] or any(line.endswith(path) for line in mapped)
+
+    def refusing(function):
+        def call(*paths, **keywords):
+            if busy := [path for path in paths if is_open(path) and not os.fsdecode(path).endswith(".lock")]:
+                raise PermissionError(13, "being used by another process", str(busy[0]))
+            return function(*paths, **keywords)
+
+        return call
+
+    for name in ("unlink", "remove", "rename", "replace"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+
+
+@pytest.mark.parametrize("out_format", ["npy", "h5"])
+def test_packing_closes_files_before_it_renames_them(tmp_path, open_files_stay, out_format):
+    (tmp_path / "open").touch()
+    with (tmp_path / "open").open("rb"), pytest.raises(PermissionError):
+        (tmp_path / "open").unlink()  # the fixture works
+    for _ in range(2):  # the second one takes the place of the first
+        write_packed(tmp_path, "train", clips("train", 3), 3, 40, 1, out_format=out_format)
+    assert {path.suffix for path in tmp_path.glob("train*")} == {".npy", ".pkl"} if out_format == "npy" else {".h5"}
+
+
+def test_checkpoints_and_tables_are_closed_before_they_are_renamed(tmp_path, open_files_stay):
+    for epoch in (1, 2):
+        save_checkpoint(tmp_path / "checkpoint.pt", epoch=epoch)
+        work_dir = WorkDir(tmp_path, lock="train")
+        work_dir.metrics({"epoch": epoch})
+        work_dir.close()
+    assert load_checkpoint(tmp_path / "checkpoint_previous.pt") == {"epoch": 1}
+    assert (tmp_path / "metrics.csv").read_bytes() == b"epoch\n1\n2\n"
 
 
 def test_every_text_file_is_opened_as_utf8():
