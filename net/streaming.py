@@ -38,7 +38,7 @@ class State:
     """What a stream remembers of N sequences. `state[rows]` are some of them, `State.join` puts several together.
 
     Attributes:
-        age: (N,) frames that each sequence has had.
+        age: (N,) int64, on the CPU: frames that each sequence has had.
         kept: of each block the tensors (N, M, frames, V, channels) that its next output needs; predictions do without.
         recent: the latest features (N, M, P, V, C'), zero before the beginning.
         seen: (N, frames, M), whether a person was there in each of the latest frames.

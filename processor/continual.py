@@ -57,6 +57,7 @@ class ContinualRecognizer:
 
     Attributes:
         stride, delay: of net.streaming.Streaming, in frames.
+        hold: whole strides of the delay: for so many frames nothing is known.
 
     Raises:
         UsageError: this network, or its preprocessing, needs whole windows.
@@ -69,9 +70,9 @@ class ContinualRecognizer:
                 "--streaming: this network takes whole windows; an ST-GCN or ST-GCN++ can be fed frame by frame"
             )
         self.stride, self.delay = self.stream.stride, self.stream.delay
-        hold = self.delay - self.delay % self.stride  # for so long no feature is known anyway
+        self.hold = self.delay - self.delay % self.stride
         try:
-            self.preprocess = RunningPreprocess(recognizer.preprocess, window, hold)
+            self.preprocess = RunningPreprocess(recognizer.preprocess, window, self.hold)
         except DataError as error:
             raise UsageError(f"--streaming: {error}") from error
 
@@ -126,7 +127,7 @@ class ContinualRecognizer:
             `ago` of predict: [(which of the persons, how many frames were there at the window's end), ...].
         """
         S, found = self.stride, dict[int, list[tuple[int, int]]]()
-        size, stride = max(S, size - size % S), -(-stride // S) * S
+        size, stride = max(S, size - size % S), self.whole(stride)
         for i, person in enumerate(persons):
             last = min(person.known, person.count)
             ends = [
@@ -137,6 +138,10 @@ class ContinualRecognizer:
             for end in ends:
                 found.setdefault(0 if end == last else person.known - end, []).append((i, end))
         return found
+
+    def whole(self, frames: int) -> int:
+        """Rounded up to whole strides."""
+        return -(-frames // self.stride) * self.stride
 
     def predict(self, persons: Sequence[Person], frames: int, ago: int = 0) -> Prediction:
         """Over the last `frames` frames that are known, or those so many frames before; as Recognizer.__call__.

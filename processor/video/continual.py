@@ -2,14 +2,15 @@
 
 The windows are those of windows.py: as many frames, as often. What they are of differs: here a network has seen all that
 was before them, and some frames after them, so they are there later (continual.delay), at a cost that does not grow with
-their length or number. Persons who come and go are a batch: every `continual.stride` samples those who have so many new
-ones are fed together.
+their length or number. Persons who come and go are a batch: every `continual.stride` samples those who have enough new
+ones are fed together; enough is as many as from one window to the next.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from math import gcd
 
 import numpy as np
 
@@ -67,9 +68,11 @@ class ContinualClassifier(WindowClassifier):
     def __post_init__(self):
         super().__post_init__()
         self.continual = ContinualRecognizer(self.recognizer, self.window)
+        strides = (self.stride, self.short_stride) if self.short else (self.stride,)
+        self.chunk = gcd(*map(self.continual.whole, strides))  # samples that are fed at once, after the first
 
     def _new_track(self) -> Track:
-        memory = self.window + self.continual.delay + 3 * self.continual.stride
+        memory = self.window + self.continual.delay + self.chunk + 2 * self.continual.stride
         person = self.continual.begin(self.frame_size[0] / self.frame_size[1])
         company: list[int | None] = [None] * (self.recognizer.num_person - 1)
         return ContinualTrack(Resampler(self.fps, self.rate), deque(maxlen=memory), [], 0.0, person, company=company)
@@ -77,10 +80,10 @@ class ContinualClassifier(WindowClassifier):
     def _cut_windows(self, simultaneous: list[tuple[Track, int, Sample]]) -> None:
         for track, _, _ in simultaneous:
             track.count += 1
-        S = self.continual.stride
+        S, tracks = self.continual.stride, list(self.tracks.items())
         if simultaneous[0][2].number % S == S - 1:  # the same moments for all
-            while ready := {n: track for n, track in self.tracks.items() if track.count - track.person.count >= S}:
-                clips = [self._next_clip(number, S) for number in ready]
+            while ready := {n: track for n, track in tracks if track.count - track.person.count >= self._chunk(track)}:
+                clips = [self._next_clip(number, self._chunk(track)) for number, track in ready.items()]
                 self.continual.add([track.person for track in ready.values()], clips)
                 self._predict(ready)
 
@@ -91,6 +94,10 @@ class ContinualClassifier(WindowClassifier):
             self._predict({number: track})
         for number in numbers:
             del self.tracks[number]
+
+    def _chunk(self, track: ContinualTrack) -> int:
+        """Samples that are fed at once: first all of those for which nothing is known yet."""
+        return self.chunk if track.person.count else max(self.continual.hold, self.continual.stride)
 
     def _next_clip(self, number: int, frames: int) -> np.ndarray:
         """The samples of a track that the network gets next, with its company: (3, frames, V, M)."""
