@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from feeder import transforms
-from feeder.dataset import DatasetInfo, read_info
+from feeder.dataset import DatasetInfo, is_h5, read_info
 from feeder.packed import read_packed
 from feeder.preprocess import NotFiniteError, Preprocess, check_finite
 from feeder.ragged import RaggedData
@@ -40,7 +40,7 @@ class Feeder:
 
     Attributes:
         label, sample_name: of every clip.
-        info: what dataset.yaml beside the data says, or None.
+        info: what dataset.yaml beside the data, or in the .h5, says, or None.
         preprocess: the transforms.
 
     Raises:
@@ -164,12 +164,12 @@ def agreed(
     info: DatasetInfo | None, layout: str | None, dimension: int | None, where: str
 ) -> tuple[Skeleton | None, int | None]:
     """Skeleton and dimension from the config and from dataset.yaml; DataError if the two contradict each other."""
-    info = info or DatasetInfo()
+    info, where = info or DatasetInfo(), f"dataset.yaml {'in' if is_h5(where) else 'beside'} {where}"
     skeleton, stored = load_skeleton(layout) if layout else None, info.skeleton
     if skeleton and stored and skeleton.joints != stored.joints:
-        raise DataError(f"layout: {layout} in the config, but dataset.yaml beside {where} says {stored.name}")
+        raise DataError(f"layout: {layout} in the config, but {where} says {stored.name}")
     if dimension is not None and info.dimension not in (None, dimension):
-        raise DataError(f"dimension: {dimension} in the config, but dataset.yaml beside {where} says {info.dimension}")
+        raise DataError(f"dimension: {dimension} in the config, but {where} says {info.dimension}")
     return skeleton or stored, info.dimension if dimension is None else dimension
 
 

@@ -181,7 +181,7 @@ def _dataset(file: h5py.File, name: str, kind: type, ndim: int, chunks: bool = T
     _check(set(filters) <= FILTERS and len(set(filters)) == len(filters), f"has a {name} packed by other filters")
     found = h5py.Dataset(found)
     fits = np.issubdtype(found.dtype, kind) and found.dtype.isnative and found.ndim == ndim
-    _check(fits, f"has a {name} of {found.ndim} dimensions of {found.dtype}")
+    _check(fits, f"has a {name} of {found.ndim} dimensions of {one_line(found.dtype)}")
     size, number = found.dtype.itemsize, 1
     for length, step in zip(found.shape, found.chunks):
         size, number = size * step, number * -(-length // step)

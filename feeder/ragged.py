@@ -72,9 +72,9 @@ class RaggedData:
     dtype, ndim = np.dtype(np.float32), 5
 
     def __init__(self, values: Values, shape: Shape, num_frame: np.ndarray, num_person: np.ndarray) -> None:
-        self.values, self.num_frame, self.num_person = values, num_frame, num_person
-        self.shape = (len(num_frame), *shape)
-        size = num_frame.astype(np.int64) * num_person * (shape[0] * shape[2])
+        self.values, self.shape = values, (len(num_frame), *shape)
+        self.num_frame, self.num_person = num_frame.astype(np.int64), num_person.astype(np.int64)
+        size = self.num_frame * self.num_person * (shape[0] * shape[2])
         self.begin = np.concatenate([[0], np.cumsum(size)])  # (N + 1,)
 
     def __len__(self) -> int:
@@ -84,9 +84,9 @@ class RaggedData:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        numbers = np.arange(len(self))[index]
-        if numbers.ndim == 0:
-            return padded(self.clip(int(numbers)), self.shape[1:])
+        if isinstance(index, int | np.integer):
+            return padded(self.clip(range(len(self))[index]), self.shape[1:])
+        numbers = range(*index.indices(len(self))) if isinstance(index, slice) else np.arange(len(self))[index]
         samples = np.zeros((len(numbers), *self.shape[1:]), np.float32)
         for sample, i in zip(samples, numbers):
             clip = self.clip(int(i))

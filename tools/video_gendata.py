@@ -5,10 +5,10 @@
     python main.py recognition -c config/st_gcn/custom/train.yaml
     python main.py demo --video new.mp4 --weights work_dir/recognition/custom/ST_GCN/epoch60_model.pt
 
-Writes {train,val}_data.npy, _label.pkl, _frame_size.npy and label_names.txt. Where there are folders videos/train/<label>
-and videos/val/<label> those are the parts; otherwise val is the last fifth of every class, by name. The persons that were
-found in each video are kept in <out_folder>/pose: a run that was killed goes on where it stopped, and more videos, or
-another --layout, cost only what is new.
+Writes {train,val}_data.npy, _label.pkl, _frame_size.npy and label_names.txt, or with --out_format h5 {train,val}.h5. Where
+there are folders videos/train/<label> and videos/val/<label> those are the parts; otherwise val is the last fifth of every
+class, by name. The persons that were found in each video are kept in <out_folder>/pose: a run that was killed goes on where it
+stopped, and more videos, or another --layout, cost only what is new.
 
 With thousands of videos, the N jobs of a cluster's job array find the persons, --shard 1/N to N/N, at once and in any order;
 the same command without --shard packs them.

@@ -450,9 +450,12 @@ def test_what_was_written_in_two_runs_has_no_time_in_it(tmp_path, monkeypatch):
     assert h5.FORMAT in first
 
 
-def test_all_of_an_array_of_clips_fits_into_memory_once():
-    data = RaggedData(np.arange(6, dtype=np.float32), (1, 4, 1, 2), np.array([3, 0, 3]), np.array([1, 0, 1]))
+@pytest.mark.parametrize("kind", ["i4", "u1", "u8"])
+def test_lengths_may_be_of_any_integers(kind):
+    lengths, persons = np.array([3, 0, 3], kind), np.array([1, 0, 1], kind)
+    data = RaggedData(np.arange(6, dtype=np.float32), (1, 4, 1, 2), lengths, persons)
     assert data[1].shape == (1, 4, 1, 2) and not data[1].any()
     np.testing.assert_array_equal(data[2][0, :, 0, 0], [3, 4, 5, 0])
+    np.testing.assert_array_equal(data[::-2][:, 0, 0, 0, 0], [3, 0])
     with pytest.raises(IndexError):
         data[3]
