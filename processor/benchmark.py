@@ -3,6 +3,7 @@
     python main.py benchmark                                        ST-GCN as published, 400 classes, clips of 300 frames
     python main.py benchmark -c config/st_gcn/penn-action/train.yaml
     python main.py benchmark --json > benchmark.json
+    python main.py benchmark --streaming                            what a prediction costs, by windows and frame by frame
 
 The plain formulation is that of tests/net/plain.py: (B, C, T, V) in ordinary memory order, projection before the graph
 product, nothing folded, eager, float32. Every figure is the median of `--rounds` turns; in a turn each contestant runs
@@ -13,17 +14,13 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
-from tqdm import tqdm
 
 from feeder.dataset import DatasetInfo, read_info
 from feeder.feeder import Feeder
@@ -31,8 +28,10 @@ from feeder.packed import shape_of
 from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
+from processor.prediction_cost import prediction_cost, prediction_table
 from processor.protocols import build_network, inference_form
 from processor.recognition import share_feeder_args
+from processor.timing import alternate, flops
 from processor.training.experiment import complete_model_args
 from torchlight import device, machine
 from torchlight.errors import UsageError
@@ -55,6 +54,24 @@ def run(arg: Namespace, argv: list[str]) -> None:
     torch.manual_seed(arg.seed)
     bench = Benchmark(arg, devices)
     report = {"machine": describe_machine(devices), "network": bench.network_facts()}
+    if arg.streaming:
+        report["prediction"] = prediction_cost(
+            bench.network, arg.model, bench.clip, bench.dtypes, devices.main, arg.rounds
+        )
+    else:
+        measure(bench, report)
+    if arg.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print("\n".join(heading(report) + (prediction_table(report["prediction"]) if arg.streaming else table(report))))
+    if arg.output:
+        with atomic_write(arg.output, "w") as file:
+            json.dump(report, file, indent=2)
+
+
+def measure(bench: Benchmark, report: dict) -> None:
+    """Everything but the cost of a prediction."""
+    arg, devices = bench.arg, bench.devices
     report["ceiling"] = {
         name: round(ceiling(dtype, devices.main, arg.rounds), 1) for name, dtype in bench.dtypes.items()
     }
@@ -67,13 +84,6 @@ def run(arg: Namespace, argv: list[str]) -> None:
         for row in report[kind]:
             top = report["ceiling"].get(row["precision"])
             row["of_ceiling"] = round(row["gflops"] / top, 3) if top else None
-    if arg.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print(table(report))
-    if arg.output:
-        with atomic_write(arg.output, "w") as file:
-            json.dump(report, file, indent=2)
 
 
 def describe_machine(devices: device.Devices) -> dict[str, object]:
@@ -93,7 +103,7 @@ class Benchmark:
     """The network in its plain form and in ours, and clips to run through them."""
 
     def __init__(self, arg: Namespace, devices: device.Devices):
-        self.arg, self.main = arg, devices.main
+        self.arg, self.devices, self.main = arg, devices, devices.main
         self.network = build_network(arg.model, arg.model_args).to(self.main)
         self.plain = plain_twin(arg, self.network)
         self.clip = clip_shape(arg)
@@ -108,9 +118,8 @@ class Benchmark:
 
     def network_facts(self) -> dict[str, object]:
         """Size of the network and its work for one clip (a multiply-add is two operations)."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            self.network.eval()(self.clips(1))
-        self.flop = counter.get_total_flops()
+        x = self.clips(1)
+        self.flop = flops(lambda: self.network.eval()(x))
         return {
             "model": self.arg.model,
             "parameters": sum(p.numel() for p in self.network.parameters()),
@@ -204,20 +213,6 @@ def plain_twin(arg: Namespace, network: torch.nn.Module) -> torch.nn.Module | No
     return plain
 
 
-def alternate(contestants: dict, rounds: int, main: torch.device, what: str) -> dict:
-    """Median seconds of each contestant: one run to warm up, then `rounds` turns in which each runs once."""
-    seconds: dict = {key: [] for key in contestants}
-    for turn in tqdm(range(rounds + 1), desc=what, leave=False, disable=None):
-        for key, once in contestants.items():
-            begin = time.perf_counter()
-            once()
-            if main.type == "cuda":
-                torch.cuda.synchronize(main)
-            if turn:
-                seconds[key].append(time.perf_counter() - begin)
-    return {key: median(values) for key, values in seconds.items()}
-
-
 def ceiling(dtype: torch.dtype, main: torch.device, rounds: int, size: int = 2048) -> float:
     """GFLOP/s of the chip's own matrix product, the better of the two ways torch has: a product and a 1x1 convolution."""
     a, b = torch.randn(size, size, device=main).to(dtype), torch.randn(size, size, device=main).to(dtype)
@@ -252,14 +247,19 @@ def feeder_speed(rounds: int, num: int = 64) -> dict[str, object]:
     return row | ({"ratio": round(seconds["plain"] / seconds["ours"], 1)} if "plain" in seconds else {})
 
 
-def table(report: dict) -> str:
-    """The report for a person."""
+def heading(report: dict) -> list[str]:
     facts, about = report["machine"], report["network"]
     C, T, V, M = about["clip"]
-    lines = [
+    return [
         f"{facts['device']}, {facts['threads']} threads, torch {facts['torch']}",
         f"{about['model']}: {about['parameters'] / 1e6:.2f} M parameters, {about['flop_per_clip'] / 1e9:.2f} GFLOP a clip "
         f"(C, T, V, M) = ({C}, {T}, {V}, {M})",
+    ]
+
+
+def table(report: dict) -> list[str]:
+    """The report for a person."""
+    lines = [
         "matrix product of the chip: "
         + ", ".join(f"{gflops} GFLOP/s in {name}" for name, gflops in report["ceiling"].items()),
         "",
@@ -277,4 +277,4 @@ def table(report: dict) -> str:
     ratio = f", {feeder['ratio']} times the sample-by-sample algorithm" if "ratio" in feeder else ""
     lines += ["", f"feeder: {feeder['samples_per_second']:.0f} samples/s on one core{ratio}"]
     lines.append(f"peak memory: {report['peak_memory_mib']} MiB")
-    return "\n".join(lines)
+    return lines

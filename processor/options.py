@@ -161,6 +161,7 @@ def benchmark() -> Parser:
         "--persons", type=POSITIVE, metavar="M", help="persons of a clip; default: as in the config's data, or 2"
     )
     group.add_argument("--rounds", type=POSITIVE, default=5, metavar="N", help="turns whose median is reported")
+    group.add_argument("--streaming", action="store_true", help="what a prediction costs, by windows and frame by frame")
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")
     return parser

@@ -48,3 +48,26 @@ def test_a_config_gives_the_shape_of_its_clips(small, capsys):
 def test_a_network_whose_clips_are_unknown_is_refused(capsys):
     assert main(["benchmark", "--model", "net.tcn.Model", "--model_args", "channel=108,num_class=4"]) == 2
     assert "no layout to know its clips by" in capsys.readouterr().err
+
+
+def test_the_cost_of_a_prediction_by_windows_and_frame_by_frame(capsys):
+    argv = ["benchmark", "--streaming", *SMALL, "--model", "net.st_gcn.Model", "--model_args", ARGS]
+    assert main([*argv, "--json"]) == 0
+    rows = {
+        (r["form"], r["persons"]): r
+        for r in json.loads(capsys.readouterr().out)["prediction"]
+        if r["precision"] == "fp32"
+    }
+    for persons in (1, 4):
+        window, stream = (rows[form, persons]["mflop"] for form in ("window of 64 frames", "stream, 2 frames at once"))
+        assert stream == rows["stream, 2 times one frame", persons]["mflop"]
+        assert 31 < window / stream < 33  # 64 frames against two
+        assert all(row["milliseconds"] > 0 for row in rows.values())
+    assert main(argv) == 0
+    assert "than 300 frames" in capsys.readouterr().out
+
+
+def test_the_cost_of_a_prediction_of_a_network_that_cannot_be_fed_frame_by_frame(capsys):
+    argv = ["benchmark", "--streaming", *SMALL, "--model", "net.st_gcn_twostream.Model", "--model_args", ARGS]
+    assert main(argv) == 2
+    assert "takes whole windows" in capsys.readouterr().err
