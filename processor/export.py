@@ -12,6 +12,7 @@ how to use it.
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from feeder.dataset import read_info
+from feeder.dataset import is_h5, read_info
 from feeder.feeder import Feeder, spread_over_classes
 from feeder.rng import ClipRNG
 from processor.benchmark import alternate
@@ -127,7 +128,7 @@ def packed_clips(data_path: str, recognizer: Recognizer) -> Feeder:
     if info and info.skeleton and info.skeleton.joints != layout.joints:
         names = short(info.skeleton.name), short(layout.name)
         raise UsageError(f"{data_path}: joints of layout {names[0]}, the network has those of {names[1]}")
-    label_path = data_path.replace("_data.npy", "_label.pkl")
+    label_path = None if is_h5(data_path) else re.sub(r"(_data)?\.npy$", "_label.pkl", data_path)
     return Feeder(data_path, label_path, layout=layout.description, **recognizer.preprocess.to_config())
 
 

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from net.pool import mean_over_persons
 from net.st_gcn_twostream import TwoStream, motion
-from processor.open_set import SHAPES, OpenSet
+from processor.open_set import OpenSet
 
 INPUT = "clip"
 SIDECAR = "sidecar.json"  # where the description is: a key of ONNX's metadata, one of the extra files of torch.export
@@ -48,10 +48,18 @@ class Program(nn.Module):
         self.network = network
         self.has_feature = hasattr(network, "extract_feature")
         self.has_distance = open_set is not None
-        for key in SHAPES if self.has_distance else ():
-            self.register_buffer(key, torch.from_numpy(getattr(open_set, key)).float())
+        if self.has_distance:  # around the mean of all features, for float32 has few digits for small differences
+            centre = np.linalg.solve(open_set.whiten_all, open_set.mean_all)
+            self.register("centre", centre)
+            self.register("whiten", open_set.whiten)
+            self.register("whiten_all", open_set.whiten_all)
+            self.register("means", open_set.means - open_set.whiten @ centre)
+            self.register("trained", open_set.trained)
         names = ["logits", "feature", "distance"]
         self.outputs = names[: 1 + self.has_feature + self.has_distance]
+
+    def register(self, name: str, value: np.ndarray) -> None:
+        self.register_buffer(name, torch.from_numpy(value).float())
 
     def forward(self, clip: Tensor) -> tuple[Tensor, ...]:
         if not self.has_feature:
@@ -61,8 +69,9 @@ class Program(nn.Module):
 
     def distance(self, feature: Tensor) -> Tensor:
         """`OpenSet.distance`: (N, C') -> (N,)."""
+        feature = feature - self.centre
         z = F.linear(feature, self.whiten)[:, None] - self.means  # (N, K, C')
-        z_all = F.linear(feature, self.whiten_all) - self.mean_all  # (N, C')
+        z_all = F.linear(feature, self.whiten_all)  # (N, C')
         score = z.square().sum(2).amin(1) - z_all.square().sum(1)
         return (score - self.trained[0]) / self.trained[1]
 
