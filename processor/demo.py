@@ -118,7 +118,7 @@ def load_recognizer(arg: Namespace) -> Recognizer:
         raise UsageError("--weights: which network? Give a checkpoint here or in the config")
     weights = located(arg.weights)
     if not weights.is_file():
-        remedy = "; get the published ones with: bash tools/get_models.sh" if "st_gcn." in weights.name else ""
+        remedy = "; get the published ones with: python tools/get_models.py st_gcn" if "st_gcn." in weights.name else ""
         raise UsageError(f"--weights: {weights.absolute()} does not exist{remedy}")
     overrides: dict[str, Any] = {"model": arg.model, "model_args": arg.model_args, "feeder_args": arg.feeder_args}
     if arg.label_names:

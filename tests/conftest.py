@@ -1,5 +1,6 @@
 """Shared by every test: where the real recordings are, and one thread a process so that timings and sums repeat."""
 
+import inspect
 import os
 import re
 import signal
@@ -12,6 +13,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; inher
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without
 
 ROOT = Path(__file__).resolve().parent.parent
+NEEDS = {  # what a test needs, by its source; whether it is here
+    r"SIGKILL|os\.kill\(|send_signal|symlink|chmod|os\.fork\(|setrlimit|which\(\"sh\"\)": os.name == "posix",
+    r"/proc/": Path("/proc/self").exists(),
+    r"/dev/full": Path("/dev/full").exists(),
+}
+if os.name != "posix":  # processes are ended by signals there
+    collect_ignore = ["test_kills.py", "torchlight/test_signals.py", "processor/training/test_distributed.py"]
+
+
+def pytest_collection_modifyitems(items):
+    """On macOS and Windows the tests of what these systems have not are skipped, with the reason."""
+    lacking = [pattern for pattern, here in NEEDS.items() if not here]
+    for item in items if lacking else ():
+        source = inspect.getsource(item.function)
+        if found := [match[0] for pattern in lacking if (match := re.search(pattern, source))]:
+            item.add_marker(pytest.mark.skip(reason=f"this system has no {found[0]}"))
 
 
 @pytest.fixture(scope="session")

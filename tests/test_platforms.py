@@ -1,12 +1,14 @@
 """macOS and Windows, as far as it can be seen from here: what only POSIX has is simulated to be missing."""
 
 import ast
+import inspect
 import multiprocessing
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -203,6 +205,26 @@ def test_the_lock_is_let_go_of_where_it_was_taken(tmp_path, monkeypatch):
     assert os.lseek(descriptor, 0, os.SEEK_CUR) == 0
     os.close(descriptor)
     assert str(os.getpid()) in (tmp_path / "lock").read_text(encoding="utf-8")
+
+
+def test_tests_of_what_a_system_has_not_are_skipped_there(monkeypatch):
+    from tests import conftest
+
+    def that_kills():
+        os.kill(0, 0)
+
+    def that_does_not():
+        pass
+
+    class Item(SimpleNamespace):
+        def add_marker(self, mark):
+            self.reason = mark.kwargs["reason"]
+
+    monkeypatch.setattr(conftest, "NEEDS", {pattern: "kill" not in pattern for pattern in conftest.NEEDS})
+    items = [Item(function=that_kills, reason=None), Item(function=that_does_not, reason=None)]
+    conftest.pytest_collection_modifyitems(items)
+    assert [item.reason for item in items] == ["this system has no os.kill(", None]
+    assert all((ROOT / "tests" / name).is_file() for name in re.findall(r'"([\w/]+\.py)"', inspect.getsource(conftest)))
 
 
 # ---- the files for other machines

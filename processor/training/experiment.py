@@ -58,7 +58,7 @@ def check_paths(arg: Namespace) -> None:
         if not Path(path).exists():
             command = recipe(path)
             remedy = f"; make it with:\n       {command}" if command else ""
-            remedy = "; get the published ones with: bash tools/get_models.sh" if key == "weights" else remedy
+            remedy = "; get the published ones with: python tools/get_models.py st_gcn" if key == "weights" else remedy
             raise UsageError(f"{key}: {Path(path).absolute()} does not exist{remedy}")
 
 

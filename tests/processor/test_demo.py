@@ -550,7 +550,7 @@ def test_the_original_s_demos_ask_for_the_original_s_weights(name, tmp_path, mon
     config = str(ROOT / f"config/st_gcn/kinetics-skeleton/{name}.yaml")
     assert main(["demo" if name == "demo_realtime" else name, "-c", config]) == 2
     error = capsys.readouterr().err
-    assert "st_gcn.kinetics.pt does not exist; get the published ones with: bash tools/get_models.sh" in error
+    assert "st_gcn.kinetics.pt does not exist; get the published ones with: python tools/get_models.py st_gcn" in error
 
 
 def test_own_label_names(watch, tmp_path):

@@ -462,7 +462,7 @@ BAD = {
         ["--train_feeder_args", "data_path='data/sbu/fold1/x.npy'"],
         "tools/gendata.py --format sbu",
     ),
-    "weights that are not there": (["--weights", "models/none.pt"], "tools/get_models.sh"),
+    "weights that are not there": (["--weights", "models/none.pt"], "tools/get_models.py st_gcn"),
     "too few classes": (["--model_args", "num_class=3"], "labels 0 to 3"),
     "layout of another skeleton": (["--model_args", "graph_args=dict(layout='ntu-rgb+d')"], "the network cannot take"),
     "an empty batch": (["--batch_size", "0"], "'0' where a whole number of at least 1 belongs"),
