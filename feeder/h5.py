@@ -34,6 +34,8 @@ LARGEST_CHUNK = 4 << 20  # bytes: a chunk is unpacked whole, however little of i
 LARGEST_SAMPLE = 1 << 28  # values of a sample, C T V M
 MOST_CLIPS = 20_000_000
 NAMES = 1024  # that are read at once
+CACHE = 64 << 20  # bytes of unpacked chunks that a process keeps: small data sets are unpacked once
+SLOTS = 100_003  # of that cache: a prime, far more than there are chunks in it
 
 
 def read_h5(path: Path, mmap: bool, remedy: str) -> tuple[RaggedData, list[str], list[int], np.ndarray | None]:
@@ -130,7 +132,10 @@ def _opened(path: Path, remedy: str, keep: bool = False) -> Iterator[h5py.File]:
         _check(start, "is empty")
         _check(start == SIGNATURE[: len(start)], "is not an HDF5 file")
         _check(len(start) == len(SIGNATURE), "has been cut off")
-        file = h5py.File(path, "r", locking=False)  # readers need no locks, which some file systems do not have
+        cache = {"rdcc_nbytes": CACHE, "rdcc_nslots": SLOTS} if keep else {}
+        file = h5py.File(
+            path, "r", locking=False, **cache
+        )  # readers need no locks, which some file systems do not have
         try:
             known = _attribute(file, "format", np.bytes_, ()) == FORMAT
             _check(known, "is an HDF5 file, but not a packed data set")

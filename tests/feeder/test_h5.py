@@ -300,6 +300,12 @@ def test_a_forked_process_opens_the_file_for_itself(both):
     assert values._values is not opened
 
 
+def test_a_process_keeps_chunks_that_it_has_unpacked(both):
+    values = read_packed(both[1]).data.values
+    values[0:1]
+    assert values._values.id.get_access_plist().get_chunk_cache()[1] == h5.CACHE == 64 << 20
+
+
 # ---- not believed
 
 
