@@ -89,11 +89,15 @@ def recognise_keypoints(
 def checked_keypoints(keypoints: np.ndarray) -> np.ndarray:
     """(T, V, 3) or (M, T, V, 3) -> (M, T, V, 3) float32, finite."""
     try:
-        points = np.asarray(keypoints, np.float32)
-    except (TypeError, ValueError) as error:
+        points = np.asarray(keypoints)
+    except ValueError as error:  # lists of different lengths
         raise UsageError(f"keypoints: not an array of numbers: {one_line(error)}") from None
+    if points.dtype.kind not in "fiu":
+        raise UsageError(f"keypoints: not an array of numbers, but of {points.dtype}")
     if points.ndim not in (3, 4) or points.shape[-1] != 3 or not points.size:
         raise UsageError(f"keypoints: shape {points.shape} where (T, V, 3) or (M, T, V, 3) belongs")
+    with np.errstate(over="ignore"):
+        points = points.astype(np.float32)
     if not np.isfinite(points).all():
         raise UsageError("keypoints: values that are not finite; a missing joint is zero")
     return points if points.ndim == 4 else points[None]
