@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import h5py
 import numpy as np
+from tqdm import tqdm
 
 from feeder.h5 import FORMAT
 from feeder.ragged import Shape
@@ -21,10 +22,11 @@ from torchlight.files import named_errors, temporary_name
 CHUNK = 2048  # values: a clip is of one to six chunks in most data sets
 ROWS = 16384  # of a chunk, where a clip has a number or two
 AT_ONCE = 256 * CHUNK  # values that are copied at once
-LEVEL = 4  # of gzip; 9 takes four times as long for one per cent
+LEVEL = 4  # of gzip; 9 takes three to six times as long for one to four per cent
 PACKED = {"compression": "gzip", "compression_opts": LEVEL, "fletcher32": True}  # filters that every HDF5 has
 SAMPLED = 64  # chunks by which it is decided whether bytes are shuffled
-LONGEST = {"name": 4096, "dataset.yaml": 1 << 20}  # bytes of a text
+LONGEST_NAME, LONGEST_INFO = 4096, 1 << 20  # bytes
+TEXTS = 65536  # bytes of a chunk of texts
 
 
 def write_h5(
@@ -53,16 +55,16 @@ def write_h5(
         file.attrs["shape"] = np.array(shape, np.int64)
         shuffle = shuffle_helps(values, total)
         stored = _create(file, "values", (total,), np.dtype("<f4"), CHUNK, shuffle=shuffle)
-        for begin in range(0, total, AT_ONCE):
+        for begin in tqdm(range(0, total, AT_ONCE), f"compress {path.name}", leave=False, disable=None):
             count = min(AT_ONCE, total - begin)
             stored[begin : begin + count] = np.frombuffer(values.read(4 * count), "<f4")
         _write(file, "num_frame", np.array(frames, "<i4"))
         _write(file, "num_person", np.array(persons, "<i4"))
-        _write_texts(file, "name", names)
+        _write_texts(file, "name", [encoded(name, LONGEST_NAME) for name in names])
         _write(file, "label", np.array(label, "<i4"))
         if frame_size.any():
             _write(file, "frame_size", frame_size.astype("<f4"))
-        _write_texts(file, "dataset.yaml", [info])
+        _write_texts(file, "dataset.yaml", [encoded(info, LONGEST_INFO)])
 
 
 @contextmanager
@@ -122,15 +124,17 @@ def _write(file: h5py.File, name: str, content: np.ndarray) -> None:
     _create(file, name, content.shape, content.dtype, ROWS)[:] = content
 
 
-def _write_texts(file: h5py.File, name: str, texts: Sequence[str]) -> None:
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    for text, content in zip(texts, encoded):
-        if b"\0" in content or len(content) > LONGEST[name]:
-            raise DataError(
-                f"{name}: {short(text)}: an .h5 file has texts of {LONGEST[name]} bytes at most, without NUL"
-            )
-    longest = max(1, *map(len, encoded), 1)
-    dtype = h5py.string_dtype("utf-8", longest)
-    stored = _create(file, name, (len(texts),), dtype, max(1, 65536 // longest))
-    for begin in range(0, len(texts), ROWS):
-        stored[begin : begin + ROWS] = np.array(encoded[begin : begin + ROWS], dtype)
+def encoded(text: str, longest: int = LONGEST_NAME) -> bytes:
+    """A text as HDF5 stores it. Raises DataError for one that it cannot."""
+    content = text.encode("utf-8", "surrogatepass")
+    if b"\0" in content or len(content) > longest:
+        raise DataError(f"{short(text)}: an .h5 file has texts of {longest} bytes at most, without NUL")
+    return content
+
+
+def _write_texts(file: h5py.File, name: str, texts: Sequence[bytes]) -> None:
+    longest = max(1, *map(len, texts), 1)
+    dtype, rows = h5py.string_dtype("utf-8", longest), max(1, TEXTS // longest)
+    stored = _create(file, name, (len(texts),), dtype, rows)
+    for begin in range(0, len(texts), rows):
+        stored[begin : begin + rows] = np.array(texts[begin : begin + rows], dtype)

@@ -147,6 +147,10 @@ class PackedWriter:
         """Append one clip as it is, (C, T, V, M) float32."""
         if name in self._seen:
             raise DataError(f"{name}: two clips have this name; names must be unique within a part")
+        if self.out_format == "h5":
+            from feeder.h5_writer import encoded  # here, so that .npy files need no h5py
+
+            encoded(name)  # while it is not too late
         if self.row_shape is None:
             self._start(row)
         if row.shape != self.row_shape:
@@ -248,7 +252,7 @@ class PackedWriter:
         self._journal_path.unlink()
 
     def _finish_h5(self) -> None:
-        from feeder.h5_writer import write_h5  # here, so that .npy files need no h5py
+        from feeder.h5_writer import write_h5
 
         self._data.close()
         with self._partial.open("rb") as values:
