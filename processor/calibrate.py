@@ -257,8 +257,8 @@ def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep:
 
 
 def curve_of(distance: np.ndarray) -> dict[str, float]:
-    """Centre and scale by the scores of windows of known classes: at the centre, which one of two hundred passes, a clip
-    is as likely unknown as known; the median is so with a probability of 2 %.
+    """Centre and scale by the scores of windows of known classes: at the centre, which one of fifty passes, a clip is as
+    likely unknown as known; the median is so with a probability of 2 %.
     """
-    median, far = np.quantile(distance, [0.5, 0.995])
+    median, far = np.quantile(distance, [0.5, 0.98])
     return {"centre": round(float(far), 2), "scale": round(max(float(far - median) / 4, 1e-3), 3)}

@@ -161,7 +161,9 @@ def benchmark() -> Parser:
         "--persons", type=POSITIVE, metavar="M", help="persons of a clip; default: as in the config's data, or 2"
     )
     group.add_argument("--rounds", type=POSITIVE, default=5, metavar="N", help="turns whose median is reported")
-    group.add_argument("--streaming", action="store_true", help="what a prediction costs, by windows and frame by frame")
+    group.add_argument(
+        "--streaming", action="store_true", help="what a prediction costs, by windows and frame by frame"
+    )
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")
     return parser
@@ -322,7 +324,7 @@ def _demo(prog: str, config: str | None, weights: str | None, openpose: str | No
     )
 
     group = parser.add_argument_group("network")
-    group.add_argument("--weights", default=weights, metavar="FILE", help="default: the starter model, fifteen sports")
+    group.add_argument("--weights", default=weights, metavar="FILE", help="default: the starter model, 40 actions")
     group.add_argument("--label_names", metavar="TXT", help="class names, one a line; default: those of the weights")
     group.add_argument("--model", metavar="CLASS", help="dotted name of the network; default: that of the weights")
     group.add_argument("--model_args", action=DictAction, help="its arguments")

@@ -91,12 +91,13 @@ def describe(
         fps: frame rate of the data.
         skeleton: layout of the joints; default: that of preprocess.
     """
+    window = preprocess.window if preprocess else None  # of the training: crops of so many frames are augmentation
     preprocess = preprocess.evaluation() if preprocess else None
     skeleton = skeleton or (preprocess.skeleton if preprocess else None)
     facts = {
         "skeleton": skeleton.description if skeleton else None,
         "num_person": num_person,
-        "window": preprocess.window if preprocess else None,
+        "window": window,
         "fps": fps,
         "label_names": list(label_names),
     }

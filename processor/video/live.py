@@ -241,7 +241,7 @@ class Record:
     def __init__(self, recognizer: Recognizer, vote: str = "mean", only_recognised: bool = False):
         self.recognizer, self.by, self.only_recognised = recognizer, vote, only_recognised
         self.rows, self.segments, self.tracks, self.recognised = RowsOnDisk(), RowsOnDisk(), set(), set()
-        self.vote, self.longest = Vote(recognizer.num_class), LongestLabel(recognizer.threshold)
+        self.vote, self.longest = Vote(recognizer.num_class), LongestLabel()
         self.used, self.taken, self.seconds = 0, 0, 0.0
 
     def count(self, frame: Frame) -> None:

@@ -118,7 +118,7 @@ def summarise(
     video: Video | BlankVideo,
 ) -> dict[str, Any]:
     """The content of the .json."""
-    vote, longest = Vote(recognizer.num_class), LongestLabel(recognizer.threshold)
+    vote, longest = Vote(recognizer.num_class), LongestLabel()
     for window in windows:
         vote.add(window.probability, window.seen)
     for segment in segments:

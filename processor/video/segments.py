@@ -31,9 +31,9 @@ import numpy as np
 from processor.recognizer import UNKNOWN, Recognizer
 from processor.video.windows import Window
 
-SWITCH = 3.0  # cost of another state, in nats
+SWITCH = 4.0  # cost of another state, in nats
 DELAY = 4.0  # seconds after which a decision is final
-OTHER = 0.25  # of the probability of "other": a window over half an action and half of something else is mostly "other"
+OTHER = 0.15  # of the probability of "other": a window over half an action and half of something else is mostly "other"
 SHARE = 0.2  # of the network's threshold: the least that "unknown" is likely
 CONFIRMED = 2  # cells of a segment about which the network says its label
 LEAST = 0.03  # added to the probability of every state: one window alone does not rule it out

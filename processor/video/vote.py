@@ -8,7 +8,6 @@ from processor.recognizer import UNKNOWN, Recognizer
 from processor.video.segments import Segment
 
 LEAST_SECONDS = 1.0  # for which a label has to be recognised, or for as long as a shorter video
-SHORT, SURER = 1 / 6, 1.25  # a label of less than that share of the video needs a score of so many thresholds
 
 
 class Vote:
@@ -45,13 +44,9 @@ def answer_of_mean(recognizer: Recognizer, mean: np.ndarray | None) -> tuple[str
 
 
 class LongestLabel:
-    """The label that is recognised for the longest time, all persons together, and the mean of its score over that time.
+    """The label that is recognised for the longest time, all persons together, and the mean of its score over that time."""
 
-    threshold: of the network.
-    """
-
-    def __init__(self, threshold: float = 0.0):
-        self.threshold = threshold
+    def __init__(self):
         self.seconds: dict[str, float] = {}
         self.sums: dict[str, float] = {}
 
@@ -61,19 +56,10 @@ class LongestLabel:
         self.sums[segment.label] = self.sums.get(segment.label, 0.0) + seconds * segment.score
 
     def answer(self, video_seconds: float) -> tuple[str, float]:
-        """The label and its score for a video of that length.
-
-        "unknown" if none is there for a second; and if the longest is there for a small share of the video only and its
-        score is near the threshold: of a long video some moment looks like something.
-        """
+        """The label and its score for a video of that length; "unknown" if none is there for a second."""
         labels = [label for label in self.seconds if label != UNKNOWN]
         label = max(labels, key=self.seconds.__getitem__, default=UNKNOWN)
         seconds = self.seconds.get(label, 0.0)
-        unsure = seconds < SHORT * video_seconds and self._mean(label) < SURER * self.threshold
-        if seconds < min(LEAST_SECONDS, 0.9 * video_seconds) or unsure:
-            label = UNKNOWN
-        return label, self._mean(label)
-
-    def _mean(self, label: str) -> float:
-        seconds = self.seconds.get(label, 0.0)
-        return self.sums[label] / seconds if seconds else 0.0
+        if seconds < min(LEAST_SECONDS, 0.9 * video_seconds):
+            label, seconds = UNKNOWN, self.seconds.get(UNKNOWN, 0.0)
+        return label, self.sums[label] / seconds if seconds else 0.0

@@ -70,6 +70,14 @@ def test_a_run_without_test_feeder_args_keeps_no_augmentation_in_its_side_car(sm
     np.testing.assert_array_equal(recognizer.preprocess([clip], np.ones(1), None)[0], clip)
 
 
+def test_the_window_of_a_training_on_crops_of_so_many_frames_is_the_window_of_the_network():
+    """The crops are augmentation; that the network is made for windows of about that length is not."""
+    for crop, window in (([10, 40], 24), ([30, 120], 60), (0.5, None)):
+        keys = {"uniform_sample": True, "window_size": 24, "random_choose": True, "random_crop": crop}
+        preprocess = Preprocess.from_config(keys, load_skeleton("openpose"))
+        assert describe("net.st_gcn.Model", {}, preprocess, ["a"], 1).get("window") == window
+
+
 def test_a_side_car_of_flat_keys_under_their_former_names_is_read(weights):
     """As written before a side-car had a pipeline; arguments of a training are left out of it."""
     former = {"dimension": 2, "uniform_sample": True, "window_size": 16, "centre": True, "ignore_score": True}

@@ -62,7 +62,7 @@ def test_standing_still_before_and_after_stays_unknown_and_the_action_is_found()
     still = [sure("other", 0.98)] * 15
     found = segments_of(recognizer(), windows(still + [sure("jump")] * 6 + still))
     assert [segment.label for segment in found] == [UNKNOWN, "jump", UNKNOWN]
-    longest = LongestLabel(0.5)
+    longest = LongestLabel()
     for segment in found:
         longest.add(segment)
     assert longest.answer(found[-1].end)[0] == "jump"
@@ -195,8 +195,8 @@ def test_someone_who_has_gone_is_told_whole_and_forgotten():
 # the video's label
 
 
-def longest(*parts, threshold=0.5, video=10.0):
-    vote = LongestLabel(threshold)
+def longest(*parts, video=10.0):
+    vote = LongestLabel()
     at = 0.0
     for label, seconds, score in parts:
         vote.add(Segment(0, label, round(30 * at), round(30 * (at + seconds)), at, at + seconds, score))
@@ -213,12 +213,6 @@ def test_less_than_a_second_is_unknown_but_for_a_video_that_is_shorter():
     assert longest(("run", 0.9, 0.99), (UNKNOWN, 9.1, 0.7)) == (UNKNOWN, pytest.approx(0.7))
     assert longest(("run", 0.6, 0.99), video=0.6)[0] == "run"
     assert longest() == (UNKNOWN, 0.0)
-
-
-def test_a_moment_of_a_long_video_must_be_surer_than_the_threshold():
-    assert longest(("run", 1.5, 0.6), (UNKNOWN, 8.5, 0.9))[0] == UNKNOWN
-    assert longest(("run", 1.5, 0.7), (UNKNOWN, 8.5, 0.9))[0] == "run"
-    assert longest(("run", 3.0, 0.6), (UNKNOWN, 7.0, 0.9))[0] == "run"
 
 
 def test_a_network_that_knows_no_unknown_never_says_it():

@@ -54,7 +54,7 @@ def test_standing_before_and_after_an_action_does_not_hide_it(recognizer, clips)
     for joints, label in clips:
         stream = np.concatenate([still(joints[0], 75, rng), joints, still(joints[-1], 75, rng)])
         windows, segments = watch(recognizer, stream)
-        longest, vote = LongestLabel(recognizer.threshold), Vote(recognizer.num_class)
+        longest, vote = LongestLabel(), Vote(recognizer.num_class)
         for segment in segments:
             longest.add(segment)
         for window in windows:
