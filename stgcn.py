@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import runpy
 import sys
 from pathlib import Path
@@ -68,7 +67,6 @@ def main() -> None:
     if len(sys.argv) > 1 and Path(sys.argv[1]).parts[:1] == ("tools",):
         script = sys.argv.pop(1)
     sys.argv[0] = script
-    sys.path.append(os.getcwd())  # networks and feeders of your own, by their dotted names
     runpy.run_path(str(HOME / script), run_name="__main__")
 
 

@@ -28,9 +28,15 @@ def python(folder, *argv, path=None, fails=False):
     env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "ST_GCN_MODELS")}
     env |= {"PYTHONPATH": str(path)} if path else {}
     env |= {"ST_GCN_MODELS": str(POSE_MODEL.parent)} if POSE_MODEL.is_file() else {}
-    done = subprocess.run([sys.executable, *map(str, argv)], cwd=folder, env=env, capture_output=True, text=True)
+    program = [] if str(argv[0]).endswith(".exe") else [sys.executable]  # that of a script on Windows is in it
+    done = subprocess.run([*program, *map(str, argv)], cwd=folder, env=env, capture_output=True, text=True)
     assert fails == bool(done.returncode), done.stderr
     return done.stderr if fails else done.stdout
+
+
+def script_of(installed):
+    (script,) = (path for folder in ("bin", "Scripts") for path in (installed / folder).glob("stgcn*"))
+    return script
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +91,7 @@ assert [segment["track"] for segment in segments] == [0] or not segments
 
 
 def test_the_command_is_main_py_and_finds_configs_from_anywhere(installed, tmp_path):
-    (script,) = (path for folder in ("bin", "Scripts") for path in (installed / folder).glob("stgcn*"))
-    assert "processors (-h after one" in python(tmp_path, script, "-h", path=installed)
+    assert "processors (-h after one" in python(tmp_path, script_of(installed), "-h", path=installed)
     arguments = ("recognition", "-c", "config/quickstart/train.yaml")
     assert "make it with" in python(tmp_path, "-m", "stgcn", *arguments, path=installed, fails=True)
     assert "usage: synthetic_gendata.py" in python(
@@ -94,10 +99,13 @@ def test_the_command_is_main_py_and_finds_configs_from_anywhere(installed, tmp_p
     )
 
 
-def test_a_feeder_of_ones_own_is_found_in_the_folder_of_the_command(installed, tmp_path):
+def test_a_feeder_of_ones_own_is_imported_where_pythonpath_says_and_not_from_any_folder(installed, tmp_path):
+    """A folder in which there are videos of strangers may have anything else in it."""
     (tmp_path / "mine.py").write_text("raise SystemExit('mine was imported')", encoding="utf-8")
-    arguments = ("recognition", "--model", "net.st_gcn.Model", "--feeder", "mine.Feeder")
-    assert "mine was imported" in python(tmp_path, "-m", "stgcn", *arguments, path=installed, fails=True)
+    arguments = (script_of(installed), "recognition", "--model", "net.st_gcn.Model", "--feeder", "mine.Feeder")
+    assert "no module mine" in python(tmp_path, *arguments, path=installed, fails=True)
+    both = f"{installed}{os.pathsep}{tmp_path}"
+    assert "mine was imported" in python(tmp_path, *arguments, path=both, fails=True)
 
 
 def test_a_module_of_the_same_name_is_named(installed, tmp_path):
