@@ -26,7 +26,6 @@ import torch
 from feeder.dataset import is_h5, read_info
 from feeder.feeder import Feeder, spread_over_classes
 from feeder.rng import ClipRNG
-from processor.benchmark import alternate
 from processor.deployment.int8 import quantise
 from processor.deployment.program import (
     Program,
@@ -39,6 +38,7 @@ from processor.deployment.program import (
 )
 from processor.recognizer import Recognizer, load_network
 from processor.sidecar import read_sidecar, sidecar_path
+from processor.timing import alternate
 from torchlight.errors import UsageError, short
 from torchlight.files import write_bytes
 from torchlight.manifest import git_state, versions
