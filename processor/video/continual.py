@@ -145,9 +145,11 @@ class ContinualClassifier(WindowClassifier):
 
     def _add_windows(self, windows: list[Window], persons: list[Person], size: int, ago: int, short: bool) -> None:
         prediction = self.continual.predict(persons, size, ago)
-        for i, (window, person) in enumerate(zip(windows, persons)):
+        for i, window in enumerate(windows):
             window.probability = prediction.probability[i]
             if not short:
-                features = -(-min(size, person.known - ago) // self.continual.stride)
-                window.attention = prediction.attention[i, -features:].astype(np.float16)
+                attention = prediction.attention[i]
+                window.attention = attention[attention.any(1).argmax() :].astype(
+                    np.float16
+                )  # none before the beginning
             (self.short_windows if short else self.windows).append(window)

@@ -43,6 +43,8 @@ def recognizers(tmp_path_factory):
         "st_gcn": ("st_gcn", {"blocks": BLOCKS}),
         "st_gcn_pp": ("st_gcn_pp", {"blocks": BLOCKS}),
         "masked, two": ("st_gcn", {"blocks": BLOCKS, "masked_pool": True, "persons": 2}),
+        "no strides": ("st_gcn", {"blocks": [[8, 1], [12, 1]]}),
+        "of 8": ("st_gcn", {"blocks": [[8, 2], [12, 4]]}),
     }
     return {
         name: Recognizer.from_checkpoint(save(folder / f"{name}.pt", model, **args), False)
@@ -57,18 +59,28 @@ def clip(T, M=1, seed=0):
     return x
 
 
+def slow_motion(x):
+    """Before every frame the one half-way from the last; of a joint that was missing then, the frame's own."""
+    out = np.repeat(x, 2, 1)
+    for t in range(1, x.shape[1]):
+        both = (x[:, t - 1] != 0).any(0) & (x[:, t] != 0).any(0)
+        out[:, 2 * t] = np.where(both, (x[:, t - 1] + x[:, t]) / 2, x[:, t])
+    return out
+
+
 def expected(recognizer, x, size, stride, aspect):
-    """Probability and pooled feature of every window, from the features of the whole sequence."""
+    """Probability and pooled feature of every window, from the features of the whole sequence at half speed."""
     continual = ContinualRecognizer(recognizer, size)
-    running = RunningPreprocess(recognizer.preprocess, size, continual.delay)
-    person = running.begin()
-    parts = [each for each in (running(person, x, aspect), running(person, None, aspect)) if each.shape[1]]
+    running = RunningPreprocess(recognizer.preprocess, 2 * size, 2 * continual.hold)
+    person, samples = running.begin(), slow_motion(x)
+    parts = [each for each in (running(person, samples, aspect), running(person, None, aspect)) if each.shape[1]]
     with torch.no_grad():
         _, feature = recognizer.network.extract_feature(torch.from_numpy(np.concatenate(parts, 1))[None])
+    S = continual.stream.stride
     found = []
     for begin, end in spans(x.shape[1], size, stride):
-        last = -(-end // 4)
-        part = feature[0, :, max(0, last - (size // 4)) : last]  # (C', P, V, M)
+        last = -(-2 * end // S)
+        part = feature[0, :, max(0, last - 2 * size // S) : last]  # (C', P, V, M)
         there = torch.ones(part.shape[3])
         if recognizer.network.masked_pool:
             there = torch.from_numpy(x[:, begin:end].any((0, 1, 2))).float()
@@ -78,7 +90,7 @@ def expected(recognizer, x, size, stride, aspect):
     return found
 
 
-@pytest.mark.parametrize("name", ["st_gcn", "st_gcn_pp", "masked, two"])
+@pytest.mark.parametrize("name", ["st_gcn", "st_gcn_pp", "masked, two", "no strides", "of 8"])
 @pytest.mark.parametrize("T", [3, 20, 21, 32, 40, 75, 98])
 def test_windows_are_those_of_spans_and_their_predictions_those_of_the_whole_sequence(recognizers, name, T):
     recognizer = recognizers[name]
@@ -106,15 +118,15 @@ def test_clips_of_all_lengths_at_once_have_the_predictions_that_they_have_alone(
 
 def test_a_prediction_is_there_with_the_frame_that_the_network_needs_for_it(recognizers):
     continual = ContinualRecognizer(recognizers["st_gcn"], 32)
-    assert (continual.stride, continual.delay) == (4, 4 + 4 + 8)
+    assert (continual.stride, continual.delay) == (2, (4 + 4 + 8) // 2)
     person, x, known = continual.begin(1.0), clip(80), []
     for t in range(0, 80, 4):
         continual.add([person], [x[:, t : t + 4]])
         known.append(person.known)
         attention = continual.predict([person], 32).attention if person.known else None
         if person.known >= 32:
-            assert attention.shape == (1, 8, 13) and attention.max() == 1 and (attention > 0).all()
-    assert known == [max(0, t - 16) for t in range(4, 84, 4)]
+            assert attention.shape == (1, 16, 13) and attention.max() == 1 and (attention > 0).all()
+    assert known == [max(0, t - 8) for t in range(4, 84, 4)]
 
 
 @pytest.mark.parametrize(
