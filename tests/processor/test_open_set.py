@@ -127,7 +127,7 @@ def test_what_the_classes_lose_goes_to_other_and_all_stays_a_probability():
 def test_the_curve_passes_the_median_of_the_known_and_stops_the_farthest():
     distance = np.random.default_rng(0).chisquare(16, 100_000)
     curve = curve_of(distance)
-    assert abs((distance > curve["centre"]).mean() - 0.005) < 5e-4
+    assert abs((distance > curve["centre"]).mean() - 0.02) < 1e-3
     assert abs(probability_unknown(np.median(distance), **curve) - 0.018) < 1e-3
 
 
