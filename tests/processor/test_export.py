@@ -228,7 +228,7 @@ def test_int8_keeps_the_labels_and_computes_the_convolutions_in_8_bits(small, tm
 def test_labels_of_a_data_set_are_those_of_the_network_by_name_and_else_by_number(names, want):
     feeder = SimpleNamespace(info=DatasetInfo(label_names=names), label=[0, 0, 1], data_path="x_data.npy")
     assert export.numbered_as(["run", "jump", "sit", "other"], feeder).tolist() == want
-    with pytest.raises(UsageError, match="x_data.npy: label 1, the network has 1 classes"):
+    with pytest.raises(UsageError, match=r"x_data\.npy: label 1, the network has 1 classes"):
         export.numbered_as(["run"], feeder)
 
 
