@@ -20,6 +20,7 @@ written beside the weights: see open_set.py. A --save after that also writes the
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,11 +55,11 @@ def run(arg: Namespace, argv: list[str]) -> None:
     window = arg.window or recognizer.window or WINDOW
     for kind in ("", "fit_"):
         check_paths(arg, f"{kind}data_path", f"{kind}label_path")
+    predict = predict_frame_by_frame if arg.streaming else predict_windows
     if arg.fit_data_path:
-        fit_open_set(arg, recognizer, window)
+        fit_open_set(arg, recognizer, window, predict)
     clips = read_clips(arg.data_path, arg.label_path, recognizer, arg.weights)
     label, aspect = clips.label, clips.aspect
-    predict = predict_frame_by_frame if arg.streaming else predict_windows
     predictions = {
         "annotated joints": predict(recognizer, clips.whole, aspect, window, arg.stride),
         "detected joints, simulated": predict(
@@ -113,11 +114,11 @@ def read_clips(data_path: str, label_path: str | None, recognizer: Recognizer, w
     return Clips(whole, label, aspect_ratio(packed.frame_size, len(label)))
 
 
-def fit_open_set(arg: Namespace, recognizer: Recognizer, window: int) -> None:
+def fit_open_set(arg: Namespace, recognizer: Recognizer, window: int, predict: Callable[..., Windows]) -> None:
     """Measure the features of training clips and write them beside the weights."""
     clips = read_clips(arg.fit_data_path, arg.fit_label_path, recognizer, arg.weights)
     both = [
-        predict_windows(recognizer, some, clips.aspect, window, window)
+        predict(recognizer, some, clips.aspect, window, window)
         for some in (clips.whole, clips.noisy(recognizer, arg.seed))
     ]
     if both[0].feature is None:
