@@ -101,6 +101,7 @@ def describe(recognizer: Recognizer) -> dict[str, Any]:
         "feeder_args": recognizer.preprocess.to_config(),
         "skeleton": recognizer.skeleton.description,
         "num_person": recognizer.num_person,
+        "fps": recognizer.fps,
         "label_names": recognizer.label_names,
         "temperature": recognizer.temperature,
         "threshold": recognizer.threshold,
