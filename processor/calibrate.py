@@ -15,12 +15,13 @@ side-car is written if it is given, with the same settings on all of them.
 
 With --fit_data_path the features of the clips that W was trained on are measured, annotated and with detector noise, and
 written beside the weights: see open_set.py. A --save after that also writes the curve of the unknown.
+
+With --streaming it is the accuracy frame by frame, and --save writes one number more, the curve of the unknown for streams.
 """
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,12 @@ BATCH = 64  # windows at once
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `calibrate`; see options.calibrate for arg."""
-    own = {"temperature": 1.0, "threshold": 0.0, "open_set": None} if arg.save is not None or arg.fit_data_path else {}
+    if arg.streaming and arg.fit_data_path:
+        raise UsageError(
+            "--fit_data_path measures the features of windows, which --streaming uses too: leave one of them out"
+        )
+    anew = arg.fit_data_path or (arg.save is not None and not arg.streaming)
+    own = {"temperature": 1.0, "threshold": 0.0, "open_set": None} if anew else {}
     recognizer = Recognizer.from_checkpoint(arg.weights, arg.use_gpu, arg.precision, **own)
     recognizer.require_2d()
     if arg.save and not sidecar_path(arg.save).is_file():
@@ -57,7 +63,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
         check_paths(arg, f"{kind}data_path", f"{kind}label_path")
     predict = predict_frame_by_frame if arg.streaming else predict_windows
     if arg.fit_data_path:
-        fit_open_set(arg, recognizer, window, predict)
+        fit_open_set(arg, recognizer, window)
     clips = read_clips(arg.data_path, arg.label_path, recognizer, arg.weights)
     label, aspect = clips.label, clips.aspect
     predictions = {
@@ -70,7 +76,8 @@ def run(arg: Namespace, argv: list[str]) -> None:
         report(kind, recognizer, windows.vote(windows.probability), label, arg.per_class)
     if arg.save is not None:
         both = Windows.concatenate(list(predictions.values()))
-        found = calibrate(recognizer, both, np.tile(label, len(predictions)), arg.keep)
+        choose = calibrate_streaming if arg.streaming else calibrate
+        found = choose(recognizer, both, np.tile(label, len(predictions)), arg.keep)
         target = arg.save or arg.weights
         write_sidecar(target, read_sidecar(target) | found)
         written = ", ".join(f"{key} {value}" for key, value in found.items())
@@ -114,11 +121,11 @@ def read_clips(data_path: str, label_path: str | None, recognizer: Recognizer, w
     return Clips(whole, label, aspect_ratio(packed.frame_size, len(label)))
 
 
-def fit_open_set(arg: Namespace, recognizer: Recognizer, window: int, predict: Callable[..., Windows]) -> None:
+def fit_open_set(arg: Namespace, recognizer: Recognizer, window: int) -> None:
     """Measure the features of training clips and write them beside the weights."""
     clips = read_clips(arg.fit_data_path, arg.fit_label_path, recognizer, arg.weights)
     both = [
-        predict(recognizer, some, clips.aspect, window, window)
+        predict_windows(recognizer, some, clips.aspect, window, window)
         for some in (clips.whole, clips.noisy(recognizer, arg.seed))
     ]
     if both[0].feature is None:
@@ -255,6 +262,16 @@ def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep:
     if not right.any():
         raise UsageError("not one of these clips is recognised: are they of the classes the network was trained on?")
     return found | {"threshold": round(float(np.quantile(best.max(1)[right], 1 - keep)), 3)}
+
+
+def calibrate_streaming(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep: float) -> dict[str, Any]:
+    """The curve of the unknown for the features of streams. Temperature and threshold stay those of windows."""
+    if recognizer.open_set is None:
+        raise UsageError(
+            "--streaming --save: beside these weights is no .open_set.pt; make it with --fit_data_path first"
+        )
+    distance = recognizer.open_set.distance(windows.feature)
+    return {"open_set_streaming": curve_of(distance[recognizer.is_answer[label][windows.clip]])}
 
 
 def curve_of(distance: np.ndarray) -> dict[str, float]:

@@ -182,4 +182,4 @@ class ContinualRecognizer:
         feature, count = self.stream.latest(samples, ago)
         count = count.clamp(min=1).to(feature.device) * feature[0, 0, 0].numel()
         pooled = feature.float().sum((2, 3, 4)) / count[:, None]
-        return self.recognizer.prediction(self.stream.logits(samples, ago), feature[..., 0], pooled)
+        return self.recognizer.prediction(self.stream.logits(samples, ago), feature[..., 0], pooled, streaming=True)

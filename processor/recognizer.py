@@ -102,6 +102,7 @@ class Recognizer:
         self.threshold = float(description.get("threshold") or 0.0)
         self.open_set: OpenSet | None = None
         self.curve: Mapping | None = None  # centre and scale; None: the score is not used
+        self.stream_curve: Mapping | None = None  # the same for features of a stream; None: as for windows
         self.num_class, num_feature = self.count_classes()
         names = description.get("label_names") or [str(c) for c in range(self.num_class)]
         if len(names) != self.num_class:
@@ -116,6 +117,7 @@ class Recognizer:
             if self.is_answer.all():
                 raise UsageError(f"{weights}: open_set needs a class named {' or '.join(NOT_AN_ANSWER)}")
             self.curve = description["open_set"]
+            self.stream_curve = description.get("open_set_streaming")
 
     @classmethod
     def from_checkpoint(
@@ -164,15 +166,18 @@ class Recognizer:
             return Prediction(self.softmax(logits), None)
         return self.prediction(logits, feature[..., 0], feature.float().mean((2, 3, 4)))
 
-    def prediction(self, logits: torch.Tensor, first: torch.Tensor, pooled: torch.Tensor) -> Prediction:
+    def prediction(
+        self, logits: torch.Tensor, first: torch.Tensor, pooled: torch.Tensor, streaming: bool = False
+    ) -> Prediction:
         """From what a network gives: logits (N, num_class), the features of person 1 (N, C', T', V), the mean of all
         features (N, C').
         """
+        curve = (streaming and self.stream_curve) or self.curve
         attention = first.float().norm(dim=1)  # (N, T', V)
         attention = attention / attention.amax((1, 2), keepdim=True).clamp_min(1e-9)
         pooled, probability = pooled.float().cpu().numpy(), self.softmax(logits)
-        if self.open_set is not None and self.curve is not None:
-            unknown = probability_unknown(self.open_set.distance(pooled), **self.curve)
+        if self.open_set is not None and curve is not None:
+            unknown = probability_unknown(self.open_set.distance(pooled), **curve)
             probability = discount(probability, unknown, self.is_answer)
         return Prediction(probability, attention.cpu().numpy(), pooled)
 

@@ -12,6 +12,7 @@ calibrate read it. It travels with weights, so it is data, never code: only netw
     temperature: 1.067      # of `main.py calibrate`, as is the score below which the prediction is "unknown"
     threshold: 0.567
     open_set: {centre: 2.5, scale: 0.6}      # of calibrate too; with the tensors in weights.open_set.pt, see open_set.py
+    open_set_streaming: {centre: 4, scale: 0.9}  # the same for --streaming, where features are of more than a window
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ CHECKS = {  # key: (is the value valid?, what belongs there)
     "temperature": (lambda v: _is_within(v, 1e-3, 1e3), "a number from 0.001 to 1,000"),
     "threshold": (lambda v: _is_within(v, 0, 1), "a number from 0 to 1"),
     "open_set": (_is_curve, "centre and scale, two numbers"),
+    "open_set_streaming": (_is_curve, "centre and scale, two numbers"),
 }
 OPTIONAL = (
     "feeder_args",
@@ -63,6 +65,7 @@ OPTIONAL = (
     "temperature",
     "threshold",
     "open_set",
+    "open_set_streaming",
 )  # may be null
 PATHS = (
     "data_path",

@@ -9,7 +9,7 @@ from feeder.preprocess import Preprocess
 from feeder.skeleton import load_skeleton
 from main import main
 from net.st_gcn import Model
-from processor.calibrate import curve_of
+from processor.calibrate import curve_of, predict_frame_by_frame
 from processor.open_set import OpenSet, discount, open_set_path, probability_unknown
 from processor.recognizer import UNKNOWN, Recognizer
 from processor.sidecar import describe, read_sidecar, write_sidecar
@@ -175,3 +175,27 @@ def test_calibrate_measures_features_and_writes_the_curve(small, weights, capsys
     curve = read_sidecar(weights)["open_set"]
     assert curve["scale"] > 0
     assert Recognizer.from_checkpoint(weights, use_gpu=False).curve == curve
+
+
+def test_a_stream_has_a_curve_of_its_own(small, weights, capsys):
+    write_sidecar(weights, read_sidecar(weights) | {"label_names": ["up", "down", "left", "other"]})
+    data = [f"--data_path={small}/val_data.npy", f"--label_path={small}/val_label.pkl"]
+    fit = [f"--fit_data_path={small}/train_data.npy", f"--fit_label_path={small}/train_label.pkl"]
+    stream = ["calibrate", "--weights", str(weights), *data, "--streaming"]
+    assert main([*stream, "--save"]) == 2 and "no .open_set.pt" in capsys.readouterr().err
+    assert main([*stream, *fit]) == 2 and "leave one of them out" in capsys.readouterr().err
+    assert main(["calibrate", "--weights", str(weights), *data, *fit, "--save"]) == 0
+    before = read_sidecar(weights)
+    assert main([*stream, "--save"]) == 0
+    after = read_sidecar(weights)
+    assert after.pop("open_set_streaming")["scale"] > 0 and after == before
+
+    clips = np.load(small / "val_data.npy")[:4]
+    unknown = []
+    for centre in (-1e6, 1e6):  # everything is unknown in streams, or nothing is
+        write_sidecar(weights, before | {"open_set_streaming": {"centre": centre, "scale": 1.0}})
+        recognizer = Recognizer.from_checkpoint(weights, use_gpu=False)
+        windows = predict_frame_by_frame(recognizer, list(clips), np.ones(4), 20, 20)
+        unknown.append(windows.probability[:, 3].min())
+        assert recognizer(list(clips), np.ones(4)).probability[:, 3].min() < 0.999
+    assert unknown[0] > 0.999 > unknown[1]
