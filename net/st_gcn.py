@@ -26,6 +26,7 @@ from net.fused import FusedSTGCN
 from net.graph import Graph
 from net.pool import mean_over_persons
 from net.streaming import Streaming
+from net.temporal import TemporalConv
 from torchlight.errors import short
 
 # [channels, temporal stride] of each block, section 4 of the paper
@@ -144,7 +145,7 @@ class Block(nn.Module):
         self.tcn = nn.Sequential(
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
-            nn.Conv2d(out_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0)),
+            TemporalConv(out_channels, out_channels, kernel, stride),
             nn.BatchNorm2d(out_channels),
             Dropout(dropout, inplace=True),
         )
