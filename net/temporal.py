@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from torchlight.device import has_amx
-
 
 class TemporalConv(nn.Conv2d):
     """nn.Conv2d over k frames, k odd: kernel (k, 1), padding (k // 2, 0), any stride in time."""
@@ -55,3 +53,8 @@ class FlippedBackward(torch.autograd.Function):
             grad, x, weight, None, (1, 1), padding, (1, 1), False, (0, 0), 1, (False, True, False)
         )
         return grad_x, grad_weight, grad.sum((0, 2, 3))
+
+
+def has_amx() -> bool:
+    """Whether the CPU multiplies tiles of bfloat16 (Intel AMX)."""
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())  # private to torch: absent from some versions

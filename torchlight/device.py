@@ -105,13 +105,5 @@ def precision(name: str, device: torch.device) -> Precision:
 def _has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and (has_amx() or _probe("_is_avx512_bf16_supported"))
-
-
-def has_amx() -> bool:
-    """Whether the CPU multiplies tiles of bfloat16 (Intel AMX)."""
-    return _probe("_is_amx_tile_supported")
-
-
-def _probe(name: str) -> bool:
-    return bool(getattr(torch.cpu, name, bool)())  # private to torch: absent from some versions
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private to torch: absent from some versions
+    return device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
