@@ -87,13 +87,9 @@ SYNTHETIC = {
     "clapping": "clap",
 }
 SYNTHETIC_CLIPS = 60  # of each, in training; a quarter of that in tests
-LIMBS = (
-    0.1  # standard deviation of the logarithm of a bone's length, in training: sensors differ about where a joint is
-)
+LIMBS = 0.1  # spread of the lengths of bones in training (of their logarithms): sensors differ about where a joint is
 SHARE = {"still": 0.06, "mixed": 0.06, "morph": 0.05}  # of the number of clips of actions
-SPORTS_TIMES = (
-    2  # how often a clip of Penn Action is in the training: as many clips as the 3-D recordings' cameras make
-)
+SPORTS_TIMES = 2  # each clip of Penn Action in training: as many clips as the cameras of the 3-D recordings make
 VIEWS = {"ucla": 1, "utd": 4, "sbu": 2}  # cameras for every recording, in training
 ALONE = {"kick", "push", "punch", "walk"}  # of SBU: what the motion of one person says
 LEGS_MATTER = {"kick", "lunge", "jog", "squat"}  # not seen without legs
