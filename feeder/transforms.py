@@ -178,23 +178,32 @@ def jitter(batch: np.ndarray, amount: float, dimension: int, rng: ClipRNG) -> np
     return out
 
 
-def random_bones(batch: np.ndarray, parents: np.ndarray, flip: np.ndarray, spread: float, dimension: int, rng: ClipRNG):
-    """Another body: every bone times a factor of its clip, the same left and right, exp of a normal number times spread.
-
-    Where a joint or its parent is missing, the joint goes along with the parent.
-    """
+def random_bones(
+    batch: np.ndarray, parents: np.ndarray, flip: np.ndarray, spread: float, dimension: int, rng: ClipRNG
+) -> np.ndarray:
+    """Another body: every bone times a factor of its clip, the same left and right, exp of a normal number times spread."""
     V = batch.shape[3]
     exponent = spread * rng.normal((V,))  # (N, V)
     factor = np.exp((exponent + exponent[:, flip]) / np.sqrt(np.where(flip == np.arange(V), 4, 2))).astype(np.float32)
-    mask, places = present(batch)[:, 0], batch[:, :dimension]
     out = batch.copy()
+    out[:, :dimension] = stretch_bones(batch[:, :dimension], present(batch)[:, 0], factor, parents)
+    return out
+
+
+def stretch_bones(places: np.ndarray, seen: np.ndarray, factor: np.ndarray, parents: np.ndarray) -> np.ndarray:
+    """Bones times factor (N, V), that of the joint at their lower end; the joint without a parent stays.
+
+    Where a joint or its parent is missing, the joint goes along with the parent.
+
+    Shape:
+        places (N, D, T, V, M), seen (N, T, V, M) -> (N, D, T, V, M)
+    """
     moved = np.zeros_like(places)
     for joint in downwards(parents):
         parent = parents[joint]
-        bone = (places[..., joint, :] - places[..., parent, :]) * (mask[:, None, :, joint] & mask[:, None, :, parent])
+        bone = (places[..., joint, :] - places[..., parent, :]) * (seen[:, None, :, joint] & seen[:, None, :, parent])
         moved[..., joint, :] = moved[..., parent, :] + (factor[:, joint, None, None, None] - 1) * bone
-    out[:, :dimension] += moved * mask[:, None]
-    return out
+    return places + moved * seen[:, None]
 
 
 def downwards(parents: np.ndarray) -> list[int]:

@@ -33,6 +33,7 @@ from feeder.synthetic.actions import LEFT, RIGHT, wave
 from feeder.synthetic.body import make_body
 from feeder.synthetic.camera import FRAME_SIZE, look
 from feeder.synthetic.other_motion import generator, mix, morph, sequence, stand_still
+from feeder.transforms import stretch_bones
 
 LAYOUT = "penn-action"
 SPORTS = [name.replace("_", " ") for name in penn_action.ACTIONS]
@@ -192,14 +193,10 @@ def travelled(joints: np.ndarray) -> float:
 def with_other_limbs(joints: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np.ndarray:
     """The motion (T, V, 3) of a body whose bones are a little longer or shorter, left as right."""
     factor = np.exp(rng.normal(0, LIMBS, skeleton.num_joint))
-    factor = np.sqrt(factor * factor[skeleton.flip])
-    parents, out, done = skeleton.parents, joints.copy(), {skeleton.centre}
-    while len(done) < skeleton.num_joint:
-        for v in set(range(skeleton.num_joint)) - done:
-            if parents[v] in done:
-                out[:, v] = out[:, parents[v]] + factor[v] * (joints[:, v] - joints[:, parents[v]])
-                done.add(v)
-    return out
+    factor = np.sqrt(factor * factor[skeleton.flip])[None]
+    places = joints.transpose(2, 0, 1)[None, ..., None]  # (1, 3, T, V, 1)
+    stretched = stretch_bones(places, np.ones(places[:, 0].shape, bool), factor, skeleton.parents)
+    return stretched[0, ..., 0].transpose(1, 2, 0)
 
 
 def seen_by_a_camera(
