@@ -17,6 +17,7 @@ from processor import options
 from torchlight.arguments import parse
 from torchlight.command import run_command
 from torchlight.errors import did_you_mean, short
+from torchlight.signals import uninterrupted
 
 PROCESSORS = {  # name: (module, its options, what it does)
     "recognition": ("processor.recognition", options.recognition, "train and test an action recognition network"),
@@ -60,7 +61,9 @@ def main(argv: list[str]) -> int:
 
     def process() -> None:
         arg = parse(parser(), argv[1:])
-        importlib.import_module(module).run(arg, argv)
+        with uninterrupted():
+            processor = importlib.import_module(module)
+        processor.run(arg, argv)
 
     former = argv[0].startswith("demo") and "--debug" in argv
     return run_command(process, former or "--traceback" in argv)

@@ -1,6 +1,8 @@
 """SIGINT (Ctrl-C), SIGTERM and SIGHUP: one process of a command takes them, its workers leave them to it.
 
 with terminable():                       # SIGTERM and SIGHUP raise Terminated, as Ctrl-C raises KeyboardInterrupt
+    with uninterrupted():                # not before the end of this block
+        import ...
     with unsignalled_children():         # processes that are started here do not get them ...
         pool = ...                       # ... and call follow_parent() as the first thing
 """
@@ -52,6 +54,28 @@ def terminable() -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """A signal that comes in this block takes effect at its end: compiled modules that are being imported do not survive an
+    exception in between.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGINT", *NAMES) if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
+    came: list[int] = []
+    for number in handlers:
+        signal.signal(number, lambda signum, frame: came.append(signum))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 @contextmanager

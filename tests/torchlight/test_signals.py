@@ -11,7 +11,14 @@ import time
 
 import pytest
 
-from torchlight.signals import Terminated, follow_parent, interruption, terminable, unsignalled_children
+from torchlight.signals import (
+    Terminated,
+    follow_parent,
+    interruption,
+    terminable,
+    uninterrupted,
+    unsignalled_children,
+)
 
 linux = pytest.mark.skipif(not hasattr(signal, "sigwaitinfo"), reason="needs sigwaitinfo")
 
@@ -37,6 +44,27 @@ def test_what_was_arranged_for_a_signal_stays():
 def test_interruptions_have_their_signal():
     assert type(interruption(signal.SIGINT)) is KeyboardInterrupt
     assert interruption(signal.SIGHUP).signum == signal.SIGHUP and str(interruption(signal.SIGTERM)) == "Terminated"
+
+
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_what_is_not_to_be_interrupted_is_done_first(number, kind):
+    done, before = [], signal.getsignal(signal.SIGINT)
+    with pytest.raises(kind) as error, terminable():
+        with uninterrupted():
+            os.kill(os.getpid(), number)
+            time.sleep(0.05)
+            done.append(True)
+        done.append(False)
+    assert done == [True] and type(error.value) is kind
+    assert signal.getsignal(signal.SIGINT) is before and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_an_error_in_a_block_that_is_not_to_be_interrupted_is_told_as_ever():
+    with pytest.raises(ModuleNotFoundError), uninterrupted():
+        import no_such_module  # noqa: F401
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
 
 
 def test_a_signal_waits_for_the_end_of_the_block():
