@@ -122,11 +122,7 @@ class FusedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.conv2d(self.spatial(x), self.tcn_W, self.tcn_bias, self.stride, self.padding)
-        if self.residual_W is not None:
-            y += F.conv2d(x, self.residual_W, None, self.stride)
-        elif self.residual:
-            y += x
-        return y.relu_()
+        return add_residual(self, y, x).relu_()
 
     def spatial(self, x: Tensor) -> Tensor:
         B, C, T, V = x.shape
@@ -214,12 +210,7 @@ class FusedMultiBranchBlock(nn.Module):
         self.register_buffer(name, value)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.temporal(self.spatial(x))
-        if self.residual_W is not None:
-            y += F.conv2d(x, self.residual_W, None, self.stride)
-        elif self.residual:
-            y += x
-        return y.relu_()
+        return add_residual(self, self.temporal(self.spatial(x)), x).relu_()
 
     def spatial(self, x: Tensor) -> Tensor:
         B, C, T, V = x.shape
@@ -240,6 +231,15 @@ class FusedMultiBranchBlock(nn.Module):
         ends.append(torch.addcmul(self.pool_shift, pooled, self.pool_scale))
         ends.append(F.conv2d(x, self.single_W, self.single_bias, self.stride))
         return F.conv2d(torch.cat(ends, 1).relu_(), self.merge_W, self.merge_bias)
+
+
+def add_residual(block: FusedBlock | FusedMultiBranchBlock, y: Tensor, x: Tensor) -> Tensor:
+    """y, in place, plus what goes around the block whose input is x."""
+    if block.residual_W is not None:
+        y += F.conv2d(x, block.residual_W, None, block.stride)
+    elif block.residual:
+        y += x
+    return y
 
 
 class FusedTCN(nn.Module):
