@@ -19,17 +19,11 @@ class TemporalConv(nn.Conv2d):
         super().__init__(in_channels, out_channels, (kernel, 1), (stride, 1), (kernel // 2, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (torch.is_grad_enabled() and self.stride == (1, 1) and self.flips(x)):
-            return super().forward(x)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        pays = x.device.type == "cpu" and dtype == torch.bfloat16 and self.stride == (1, 1) and has_amx()
+        if not pays or not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(x)
         return FlippedBackward.apply(x.to(dtype), self.weight.to(dtype), self.bias.to(dtype))
-
-    def flips(self, x: Tensor) -> bool:
-        """Whether the flipped kernel pays."""
-        bf16 = x.dtype == torch.bfloat16 or (
-            torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-        )
-        return x.device.type == "cpu" and bf16 and has_amx() and not torch.compiler.is_compiling()
 
 
 class FlippedBackward(torch.autograd.Function):
