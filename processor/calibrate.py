@@ -76,8 +76,12 @@ def run(arg: Namespace, argv: list[str]) -> None:
         report(kind, recognizer, windows.vote(windows.probability), label, arg.per_class)
     if arg.save is not None:
         both = Windows.concatenate(list(predictions.values()))
-        choose = calibrate_streaming if arg.streaming else calibrate
-        found = choose(recognizer, both, np.tile(label, len(predictions)), arg.keep)
+        labels = np.tile(label, len(predictions))
+        found = (
+            calibrate_streaming(recognizer, both, labels)
+            if arg.streaming
+            else calibrate(recognizer, both, labels, arg.keep)
+        )
         target = arg.save or arg.weights
         write_sidecar(target, read_sidecar(target) | found)
         written = ", ".join(f"{key} {value}" for key, value in found.items())
@@ -264,7 +268,7 @@ def calibrate(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep:
     return found | {"threshold": round(float(np.quantile(best.max(1)[right], 1 - keep)), 3)}
 
 
-def calibrate_streaming(recognizer: Recognizer, windows: Windows, label: np.ndarray, keep: float) -> dict[str, Any]:
+def calibrate_streaming(recognizer: Recognizer, windows: Windows, label: np.ndarray) -> dict[str, Any]:
     """The curve of the unknown for the features of streams. Temperature and threshold stay those of windows."""
     if recognizer.open_set is None:
         raise UsageError(
