@@ -36,6 +36,12 @@ def interruption(signum: int) -> KeyboardInterrupt:
     return KeyboardInterrupt() if signum == signal.SIGINT else Terminated(signum)
 
 
+def ours(*names: str) -> list[int]:
+    """The signals of these names that this thread may handle: those that the system has, in the main thread."""
+    is_main = threading.current_thread() is threading.main_thread()
+    return [getattr(signal, name) for name in names if is_main and hasattr(signal, name)]
+
+
 @contextmanager
 def terminable() -> Iterator[None]:
     """SIGTERM and SIGHUP raise Terminated in this block, unless something else was arranged for them (nohup)."""
@@ -43,10 +49,7 @@ def terminable() -> Iterator[None]:
     def terminate(signum: int, frame: object) -> None:
         raise Terminated(signum)
 
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []
-    numbers = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    numbers = [number for number in ours(*NAMES) if signal.getsignal(number) is signal.SIG_DFL]
     for number in numbers:
         signal.signal(number, terminate)
     try:
@@ -61,10 +64,7 @@ def uninterrupted() -> Iterator[None]:
     """A signal that comes in this block takes effect at its end: compiled modules that are being imported do not survive an
     exception in between.
     """
-    numbers = [getattr(signal, name) for name in ("SIGINT", *NAMES) if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []
-    handlers = {number: signal.getsignal(number) for number in numbers}
+    handlers = {number: signal.getsignal(number) for number in ours("SIGINT", *NAMES)}
     handlers = {number: handler for number, handler in handlers.items() if callable(handler)}
     came: list[int] = []
     for number in handlers:
