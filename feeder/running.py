@@ -135,5 +135,5 @@ def is_frame_by_frame(step: Transform) -> bool:
     if isinstance(step, pipeline.PreNormalize2D):
         return step.over == "frame"
     if isinstance(step, pipeline.Stream):
-        return not step.name.endswith("motion")
+        return not any(name.endswith("motion") for name in step.names)
     return type(step) in FRAME_BY_FRAME

@@ -1,5 +1,6 @@
 """Joint, bone, joint motion, bone motion: the four views of one skeleton that the strongest results average.
 
+`joint+bone` is both side by side, as the channels of one network (early fusion; EfficientGCN, Song et al. 2022).
 Pure functions on a batch (N, C, T, V, M), computed as it is read: nothing is stored beside the joints. Where one of the
 two ends of a difference is missing the difference is zero, so no stream invents a bone or a jump that was not seen.
 The score of a difference (dimension 2) is the smaller one of its ends.
@@ -16,7 +17,12 @@ STREAMS = ("joint", "bone", "joint_motion", "bone_motion")
 
 
 def stream(batch: np.ndarray, name: str, parents: np.ndarray, dimension: int) -> np.ndarray:
-    """The stream `name` of a batch (N, C, T, V, M). `parents`: Skeleton.parents, (V,), the centre its own parent."""
+    """The stream `name` of a batch (N, C, T, V, M); of `a+b` the channels of both, (N, 2 * C, T, V, M).
+
+    `parents`: Skeleton.parents, (V,), the centre its own parent.
+    """
+    if "+" in name:
+        return np.concatenate([stream(batch, each, parents, dimension) for each in name.split("+")], 1)
     if name.startswith("bone"):
         batch = bone(batch, parents, dimension)
     return motion(batch, dimension) if name.endswith("motion") else batch

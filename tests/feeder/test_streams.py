@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from feeder.pipeline import Stream
 from feeder.skeleton import load_skeleton
 from feeder.streams import STREAMS, stream
+from torchlight.errors import DataError
 
 PARENTS = load_skeleton("openpose").parents
 
@@ -57,3 +59,21 @@ def test_motion_beside_a_gap_is_zero():
     batch = np.zeros((1, 3, 4, 18, 1), np.float32)
     batch[0, 0, [0, 1, 3]] = np.array([1, 3, 4], np.float32)[:, None, None]
     assert stream(batch, "joint_motion", PARENTS, 3)[0, 0, :, 0, 0].tolist() == [2, 0, 0, 0]
+
+
+def test_several_streams_are_channels_side_by_side():
+    batch = np.random.default_rng(0).normal(size=(2, 3, 5, 18, 1)).astype(np.float32)
+    got = stream(batch, "joint+bone+joint_motion", PARENTS, 3)
+    assert got.shape == (2, 9, 5, 18, 1)
+    np.testing.assert_array_equal(got[:, :3], batch)
+    np.testing.assert_array_equal(got[:, 3:6], stream(batch, "bone", PARENTS, 3))
+    np.testing.assert_array_equal(got[:, 6:], stream(batch, "joint_motion", PARENTS, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("joint+bon", "unknown stream 'bon'"), ("bone+bone", "the same stream twice"), ("joint+", "unknown stream ''")],
+)
+def test_streams_that_do_not_exist_are_refused(name, problem):
+    with pytest.raises(DataError, match=problem):
+        Stream(name).check(load_skeleton("openpose"), 3)
