@@ -4,6 +4,7 @@
     python main.py benchmark -c config/st_gcn/penn-action/train.yaml
     python main.py benchmark --json > benchmark.json
     python main.py benchmark --streaming                            what a prediction costs, by windows and frame by frame
+    python main.py benchmark -c A.yaml --beside B.yaml C.yaml       inference of several networks, turn by turn
 
 The plain formulation is that of tests/net/plain.py: (B, C, T, V) in ordinary memory order, projection before the graph
 product, nothing folded, eager, float32. Every figure is the median of `--rounds` turns; in a turn each contestant runs
@@ -28,12 +29,16 @@ from feeder.packed import shape_of
 from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
+from processor import options
+from processor.network_speed import Contestant, network_speed, speed_table
 from processor.prediction_cost import prediction_cost, prediction_table
 from processor.protocols import build_network, inference_form
 from processor.recognition import share_feeder_args
 from processor.timing import alternate, flops
 from processor.training.experiment import complete_model_args
+from processor.training.series import expand_runs
 from torchlight import device, machine
+from torchlight.arguments import parse
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
 from torchlight.manifest import processor
@@ -44,12 +49,7 @@ DEFAULT_ARGS = {"in_channels": 3, "num_class": 400, "graph_args": {"layout": "op
 
 def run(arg: Namespace, argv: list[str]) -> None:
     """The processor `benchmark`: see options.benchmark for arg."""
-    if arg.model is None:
-        arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
-    share_feeder_args(arg)
-    data_path = arg.test_feeder_args.get("data_path")
-    info = read_info(data_path) if data_path else None
-    complete_model_args(arg, info or DatasetInfo(), channels=3)
+    arg = prepared(arg)
     devices = device.select(arg.device, arg.use_gpu)
     torch.manual_seed(arg.seed)
     bench = Benchmark(arg, devices)
@@ -58,15 +58,39 @@ def run(arg: Namespace, argv: list[str]) -> None:
         report["prediction"] = prediction_cost(
             bench.network, arg.model, bench.clip, bench.dtypes, devices.main, arg.rounds
         )
+    elif arg.beside:
+        report["networks"] = network_speed(side_by_side(bench), arg.batch, bench.dtypes, devices.main, arg.rounds)
     else:
         measure(bench, report)
     if arg.json:
         print(json.dumps(report, indent=2))
     else:
-        print("\n".join(heading(report) + (prediction_table(report["prediction"]) if arg.streaming else table(report))))
+        print("\n".join(heading(report) + lines_of(report)))
     if arg.output:
         with atomic_write(arg.output, "w") as file:
             json.dump(report, file, indent=2)
+
+
+def prepared(arg: Namespace) -> Namespace:
+    """The options of a config's first fold, with what it leaves out filled in from the data."""
+    arg = expand_runs(arg)[0]
+    if arg.model is None:
+        arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
+    share_feeder_args(arg)
+    data_path = arg.test_feeder_args.get("data_path")
+    info = read_info(data_path) if data_path else None
+    complete_model_args(arg, info or DatasetInfo(), channels=3)
+    return arg
+
+
+def side_by_side(bench: Benchmark) -> list[Contestant]:
+    """The network of the command line, and those of --beside with clips of the same length where it is given."""
+    found = [Contestant(bench.arg.config or bench.arg.model, bench.network, bench.clip)]
+    for path in bench.arg.beside:
+        arg = prepared(parse(options.benchmark(), ["-c", path]))
+        arg.frames, arg.persons = bench.arg.frames, bench.arg.persons
+        found.append(Contestant(path, build_network(arg.model, arg.model_args).to(bench.main), clip_shape(arg)))
+    return found
 
 
 def measure(bench: Benchmark, report: dict) -> None:
@@ -257,8 +281,15 @@ def heading(report: dict) -> list[str]:
     ]
 
 
+def lines_of(report: dict) -> list[str]:
+    """What was measured, for a person."""
+    if "prediction" in report:
+        return prediction_table(report["prediction"])
+    return speed_table(report["networks"]) if "networks" in report else table(report)
+
+
 def table(report: dict) -> list[str]:
-    """The report for a person."""
+    """Everything but the cost of a prediction and other networks."""
     lines = [
         "matrix product of the chip: "
         + ", ".join(f"{gflops} GFLOP/s in {name}" for name, gflops in report["ceiling"].items()),

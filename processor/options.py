@@ -71,8 +71,11 @@ def recognition() -> Parser:
     group.add_argument("--feeder_args", action=DictAction, help="its arguments, for training and testing")
     group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training alone")
     group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing alone")
-    group.add_argument("--stream", metavar="NAME", help="joint, bone, joint_motion or bone_motion, for both feeders")
+    group.add_argument("--stream", metavar="NAME", help="joint, bone, joint_motion, bone_motion, or joint+bone")
     group.add_argument("--batch_size", type=POSITIVE, default=256, metavar="N", help="training batch")
+    group.add_argument(
+        "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"
+    )
     group.add_argument("--test_batch_size", type=POSITIVE, default=256, metavar="N", help="test batch")
     group.add_argument("--label_names", metavar="TXT", help="class names, one a line")
 
@@ -163,6 +166,9 @@ def benchmark() -> Parser:
     group.add_argument("--rounds", type=POSITIVE, default=5, metavar="N", help="turns whose median is reported")
     group.add_argument(
         "--streaming", action="store_true", help="what a prediction costs, by windows and frame by frame"
+    )
+    group.add_argument(
+        "--beside", nargs="+", default=[], metavar="YAML", help="configs: inference of their networks too, turn by turn"
     )
     group.add_argument("--json", action="store_true", help="print the report as JSON")
     group.add_argument("--output", metavar="FILE", help="write the report as JSON to this file too")

@@ -71,3 +71,27 @@ def test_the_cost_of_a_prediction_of_a_network_that_cannot_be_fed_frame_by_frame
     argv = ["benchmark", "--streaming", *SMALL, "--model", "net.st_gcn_twostream.Model", "--model_args", ARGS]
     assert main(argv) == 2
     assert "takes whole windows" in capsys.readouterr().err
+
+
+def test_networks_side_by_side_are_those_of_their_configs(small, tmp_path, capsys):
+    fold = tmp_path / "fold.yaml"
+    fold.write_text(
+        f"""base: {small}/config.yaml
+test_feeder_args: {{data_path: "{small}/{{fold}}_data.npy", label_path: "{small}/{{fold}}_label.pkl"}}
+fold: [1]
+model: net.st_gcn_twostream.Model
+"""
+    )
+    (small / "1_data.npy").symlink_to(small / "val_data.npy")
+    argv = ["benchmark", "-c", str(small / "config.yaml"), "--beside", str(fold), "--rounds", "1", "--batch", "2"]
+    assert main([*argv, "--json"]) == 0
+    one, two = json.loads(capsys.readouterr().out)["networks"]
+    assert [one["name"], two["name"]] == [str(small / "config.yaml"), str(fold)]
+    assert one["clip"] == two["clip"] == [3, 20, 18, 2]
+    assert two["parameters"] == 2 * one["parameters"] and two["flop_per_clip"] == 2 * one["flop_per_clip"]
+    assert all(speed > 0 for row in (one, two) for speed in row["samples_per_second"].values())
+    assert main(argv) == 0
+    assert "fp32 clips/s" in capsys.readouterr().out
+    (small / "1_data.npy").unlink()
+    assert main(["benchmark", "--beside", "nowhere.yaml", *SMALL]) == 2
+    assert capsys.readouterr().err.splitlines() == ["error: nowhere.yaml does not exist"]
