@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,12 +22,13 @@ import numpy as np
 from feeder.packed import read_label, recipe
 from feeder.pickles import load_pickle
 from feeder.streams import STREAMS
-from tools.command import run
+from tools import markdown
+from tools.command import call, run
 from torchlight.config import load_config
 from torchlight.errors import DataError
 from torchlight.files import atomic_write
+from torchlight.project import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 LADDERS = ROOT / "config" / "ablation"
 STREAMS_OF, TEN_CLIPS = "4_augmentation", "5_ten_clips"  # what is trained on each stream, and its test
 FUSION = "7_four_streams"
@@ -45,7 +44,9 @@ def main() -> None:
     parser.add_argument("--work_dir", default="work_dir/ablation", help="(default: work_dir/ablation)")
     parser.add_argument("--readme", metavar="MD", help="put the table into this file, between its marks")
     arg = parser.parse_args()
-    folder = Path(arg.work_dir).absolute() / arg.data_set
+    folder, mark = Path(arg.work_dir).absolute() / arg.data_set, f"ablation: {arg.data_set}"
+    if arg.readme:
+        markdown.check_marks(Path(arg.readme), mark)
     configs = sorted((LADDERS / arg.data_set).glob("*.yaml"))
     label_path = ROOT / load_config(configs[0])["test_feeder_args"]["label_path"]
     if not label_path.exists():
@@ -63,10 +64,10 @@ def main() -> None:
                 climb(arg.data_set, folder, step, seed)
             rows = [row for step in steps if (row := measured(label, folder, step))]
             write(folder, rows)
-    table = markdown(rows)
+    table = table_of(rows)
     print("\n".join(table))
     if arg.readme:
-        put(Path(arg.readme), arg.data_set, table)
+        markdown.put(Path(arg.readme), mark, table)
 
 
 def climb(data_set: str, folder: Path, step: str, seed: int) -> None:
@@ -102,17 +103,6 @@ def fuse(data_set: str, folder: Path, seed: int) -> None:
         call(folder / FUSION / f"seed{seed}", "ensemble", "--results", *results)
 
 
-def call(work_dir: Path, processor: str, *options: str) -> None:
-    """`main.py` in a process of its own; its time goes into seconds.txt."""
-    print(f"{processor}: {work_dir}", flush=True)
-    began = time.perf_counter()
-    command = [sys.executable, str(ROOT / "main.py"), processor, *options, "-w", str(work_dir)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    if done.returncode:
-        raise DataError(f"{' '.join(command)} ended with status {done.returncode}; what was done before is kept")
-    (work_dir / "seconds.txt").write_text(f"{time.perf_counter() - began:.0f}\n", encoding="utf-8")
-
-
 def measured(label: dict[str, int], folder: Path, step: str) -> dict | None:
     """Mean and standard deviation (n - 1) of a step over the seeds that are there; None if none is."""
     top1 = []
@@ -121,8 +111,8 @@ def measured(label: dict[str, int], folder: Path, step: str) -> dict | None:
         top1.append(100 * float(np.mean([scores[name].argmax() == label[name] for name in scores])))
     if not top1:
         return None
-    spread = float(np.std(top1, ddof=1)) if len(top1) > 1 else None
-    return {"step": step, "top1": float(np.mean(top1)), "std": spread, "seeds": len(top1)}
+    mean, std = markdown.mean_and_std(top1)
+    return {"step": step, "top1": mean, "std": std, "seeds": len(top1)}
 
 
 def write(folder: Path, rows: list[dict]) -> None:
@@ -131,34 +121,22 @@ def write(folder: Path, rows: list[dict]) -> None:
         writer.writeheader()
         writer.writerows(rows)
     with atomic_write(folder / "table.md", "w") as file:
-        file.write("\n".join(markdown(rows)) + "\n")
+        file.write("\n".join(table_of(rows)) + "\n")
 
 
-def markdown(rows: list[dict]) -> list[str]:
+def table_of(rows: list[dict]) -> list[str]:
     """The table, with what each step changes against the one before."""
-    lines = ["| step | top-1 | change | seeds |", "|---|---|---|---|"]
+    lines = []
     top1 = {row["step"]: row["top1"] for row in rows}
     before = None
     for row in rows:
         name = NAMES.get(row["step"], row["step"].partition("_")[2].replace("_", " "))
         if row["step"] == FUSION:
             before = top1.get(TEN_CLIPS, before)
-        spread = f" ± {row['std']:.1f}" if row["std"] is not None else ""
         change = "" if before is None else f"{row['top1'] - before:+.1f}"
-        lines.append(f"| {name} | {row['top1']:.1f}{spread} | {change} | {row['seeds']} |")
+        lines.append((name, markdown.plus_minus(row["top1"], row["std"]), change, row["seeds"]))
         before = row["top1"]
-    return lines
-
-
-def put(path: Path, data_set: str, table: list[str]) -> None:
-    """The table between `<!-- ablation: data_set -->` and `<!-- end -->` of a Markdown file."""
-    text = path.read_text(encoding="utf-8")
-    head, mark, rest = text.partition(f"<!-- ablation: {data_set} -->")
-    _, end, tail = rest.partition("<!-- end -->")
-    if not (mark and end):
-        raise DataError(f"{path}: the marks <!-- ablation: {data_set} --> and <!-- end --> are not there")
-    with atomic_write(path, "w") as file:
-        file.write("\n".join([head + mark, *table, end + tail]))
+    return markdown.table(("step", "top-1", "change", "seeds"), lines)
 
 
 if __name__ == "__main__":

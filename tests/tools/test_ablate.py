@@ -4,7 +4,6 @@ import csv
 import pickle
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,16 +94,8 @@ def test_the_table_is_that_of_the_runs(ladder, monkeypatch, capsys):
 
 def test_four_streams_are_compared_with_the_network_that_they_are_of():
     rows = [("5_ten_clips", 93.0), ("6_st_gcn_pp", 91.0), ("7_four_streams", 95.0)]
-    table = ablate.markdown([{"step": step, "top1": top1, "std": None, "seeds": 1} for step, top1 in rows])
+    table = ablate.table_of([{"step": step, "top1": top1, "std": None, "seeds": 1} for step, top1 in rows])
     assert table[3:] == [
         "| ST-GCN++ in place of ST-GCN | 91.0 | -2.0 | 1 |",
         "| four streams of ST-GCN, against its ten clips | 95.0 | +2.0 | 1 |",
     ]
-
-
-def test_a_file_without_marks_is_left_as_it_is(tmp_path):
-    path = Path(tmp_path / "README.md")
-    path.write_text("nothing here\n")
-    with pytest.raises(ValueError, match="marks"):
-        ablate.put(path, "toy", ["table"])
-    assert path.read_text() == "nothing here\n"
