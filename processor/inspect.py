@@ -30,6 +30,7 @@ from processor import options
 from processor.inspection.labels import check_labels
 from processor.inspection.sections import same_joints, sections
 from processor.page.page import Page
+from processor.training.automatic import settle
 from processor.training.series import expand_runs
 from torchlight.config import merge
 from torchlight.errors import UsageError
@@ -87,6 +88,7 @@ def sources_of(arg: Namespace) -> list[Source]:
         print(f"fold {arg.fold[0]} of {' '.join(map(str, arg.fold))}; --fold N inspects another")
     arg.fold, arg.repeat, arg.work_dir = arg.fold[:1], 1, ""
     (arg,) = expand_runs(arg)  # fills {fold} in
+    settle(arg)
     parts = {"train": "train_feeder_args", "test": "test_feeder_args"}
     merged = {part: merge({"_": arg.feeder_args}, {"_": getattr(arg, key)})["_"] for part, key in parts.items()}
     sources = [_source(part, args, arg) for part, args in merged.items() if args.get("data_path")]

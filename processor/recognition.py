@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from processor.training.automatic import settle
 from processor.training.evaluation import test
 from processor.training.experiment import Experiment, check_paths
 from processor.training.series import expand_runs, summarise
@@ -42,16 +43,19 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
         if value and (found := located(value)) != Path(value):
             setattr(arg, key, str(found))
     runs = expand_runs(arg)
+    notes = []
     for each in runs:
+        check_paths(each)
+        notes.append(settle(each))
         if each.phase == "test":
             each.weights = weights_to_test(each)
-        check_paths(each)
+            check_paths(each)
     world = start(arg.use_gpu)
     results = []
     try:
         with ExitStack() as locks:  # of all runs, until the last one has ended: two such series must not mix
-            for each in runs:
-                experiment = Experiment(each, argv, world, repeats)
+            for each, chosen in zip(runs, notes):
+                experiment = Experiment(each, argv, world, repeats, chosen)
                 locks.callback(experiment.work_dir.close)
                 results.append(Training(experiment).train() if arg.phase == "train" else test(experiment))
     except torch.OutOfMemoryError as error:

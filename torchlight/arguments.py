@@ -48,6 +48,11 @@ def number(kind: type, low: float, high: float = float("inf")) -> Callable[[str]
     return convert
 
 
+def or_word(kind: Callable[[str], Any], word: str) -> Callable[[str], Any]:
+    """A type for add_argument: this one word, or what another type takes."""
+    return lambda text: word if text == word else kind(text)
+
+
 def parse_dict(text: str) -> dict[str, Any]:
     """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated; tuples become lists."""
     try:

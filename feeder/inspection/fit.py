@@ -108,7 +108,7 @@ def check_split(parts: Sequence[Part]) -> list[Finding]:
 def check_sides(steps: Sequence[Transform], names: Sequence[str] | None) -> list[Finding]:
     """A flip in the training where class names have a side or a sense of rotation."""
     flips = [step for step in steps if isinstance(step, pipeline.Mirror | pipeline.SwapSides)]
-    sided = [name for name in names or () if SIDES & set(_words(name))]
+    sided = [name for name in names or () if has_side(name)]
     if not flips or not sided:
         return []
     by_name = {" ".join(_words(name)): name for name in names}
@@ -118,6 +118,11 @@ def check_sides(steps: Sequence[Transform], names: Sequence[str] | None) -> list
     if become:
         line += f"; a flip makes {become[0][0]!r} look like {become[0][1]!r}"
     return [Finding("left_right", detail=line)]
+
+
+def has_side(name: str) -> bool:
+    """Whether the name of a class says left, right or a sense of rotation."""
+    return bool(SIDES & set(_words(name)))
 
 
 def _words(name: str) -> list[str]:

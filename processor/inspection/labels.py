@@ -16,6 +16,7 @@ from feeder.inspection.inspection import Inspection, Part
 from feeder.inspection.names import sessions
 from processor import options
 from processor.ensemble import listed, read_result
+from processor.training.automatic import settle
 from processor.training.series import expand_runs
 from torchlight.errors import DataError, UsageError
 from torchlight.files import atomic_write
@@ -70,6 +71,7 @@ def trained(arg: Namespace, argv: Sequence[str], found: Inspection, work_dir: Pa
     share_feeder_args(own)
     own.work_dir, own.num_worker, own.fold, own.repeat = str(work_dir / "folds"), None, own.fold[:1], 1
     (own,) = expand_runs(own)  # fills {fold} in
+    settle(own)
     part = found.parts[0]
     groups = sessions(part.names)
     folds = arg.folds or min(FOLDS, len(set(groups or part.names)))

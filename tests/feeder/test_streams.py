@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feeder.pipeline import Stream
+from feeder.pipeline import Stream, UniformSample
+from feeder.preprocess import Preprocess
+from feeder.rng import ClipRNG
 from feeder.skeleton import load_skeleton
 from feeder.streams import STREAMS, stream
 from torchlight.errors import DataError
@@ -77,3 +79,14 @@ def test_several_streams_are_channels_side_by_side():
 def test_streams_that_do_not_exist_are_refused(name, problem):
     with pytest.raises(DataError, match=problem):
         Stream(name).check(load_skeleton("openpose"), 3)
+
+
+def test_ten_samples_of_a_clip_have_the_channels_of_both_streams():
+    skeleton = load_skeleton("openpose")
+    clip = np.random.default_rng(0).normal(size=(3, 40, 18, 1)).astype(np.float32)
+    rng = ClipRNG(0, np.zeros(1), np.zeros(1))
+    ten = Preprocess([UniformSample(8, num_clips=10), Stream("joint+bone")], skeleton, 3)([clip], np.ones(1), rng)
+    assert ten.shape == (1, 10, 6, 8, 18, 1)
+    joints = Preprocess([UniformSample(8, num_clips=10)], skeleton, 3)([clip], np.ones(1), rng)
+    np.testing.assert_array_equal(ten[:, :, :3], joints)
+    np.testing.assert_array_equal(ten[0, :, 3:], stream(joints[0], "bone", PARENTS, 3))

@@ -1,0 +1,185 @@
+"""`auto` in a config: settings that depend on the data, chosen from the training clips, each with its reason.
+
+    found = survey("data/mine/train_data.npy", "data/mine/train_label.pkl")
+    mirror(found)           # Choice(value=False, why="6 of 10 classes are done with one side of the body")
+
+Nothing is trained: clips are looked at in 16 frames each, around their own mean and in units of their own size
+(NormalizeBody), so that metres, millimetres and pixels are alike. processor/training/automatic.py puts the choices into a config.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from feeder.feeder import Feeder, spread_over_classes
+from feeder.inspection.fit import has_side
+from feeder.sampling import real_frames
+from feeder.skeleton import Skeleton
+from feeder.transforms import present
+from torchlight.errors import DataError
+
+FRAMES, MOST = 16, 2000  # of a clip, and clips that are looked at
+WINDOWS = {75: 32}  # up to so many frames (median): window_size
+LONG_WINDOW = 64
+ONE_SIDED, MANY = 0.4, 0.25  # a class whose sides differ so much; share of such classes
+TILT, MOST_TURN = 0.3, 1.0  # rad
+UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 3800, 40, 1000
+SMALL = 600  # clips: batches of 16 below, of 32 from here on
+VERTICAL = 1  # y, where bodies are not clearly longer in another direction
+
+
+@dataclass(frozen=True)
+class Choice:
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Training clips, looked at.
+
+    Attributes:
+        num_clip: of the whole part.
+        length: (n,) real frames of the clips that are looked at.
+        pose: (n, C, 16, V, M) float32, normalised.
+        label: (n,) int.
+        skeleton: None where no layout is known.
+        dimension: 2 or 3, None where it is not known.
+        label_names: None where they are not known.
+    """
+
+    num_clip: int
+    length: np.ndarray
+    pose: np.ndarray
+    label: np.ndarray
+    skeleton: Skeleton | None
+    dimension: int | None
+    label_names: Sequence[str] | None
+
+    @property
+    def pairs(self) -> np.ndarray:
+        """(P, 2): joints of the left and of the right side."""
+        return np.array(self.skeleton.mirror if self.skeleton else (), int).reshape(-1, 2)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(n, D, 16, V, M): coordinates without a score."""
+        return self.pose[:, : self.dimension or 3]
+
+
+def survey(
+    data_path: str, label_path: str | None = None, layout: str | None = None, dimension: int | None = None
+) -> Survey:
+    """Look at the clips of a packed part; DataError where it cannot be read."""
+    plain = Feeder(data_path, label_path, layout=layout, dimension=dimension)
+    preprocess, info = plain.preprocess, plain.info
+    dimension = preprocess.dimension
+    if dimension is None:
+        raise DataError(
+            "auto needs to know what the coordinates are: dimension: 2 (x, y, score) or 3 (x, y, z), in feeder_args or in "
+            "dataset.yaml beside the data"
+        )
+    num_clip = len(plain)
+    feeder = Feeder(
+        data_path,
+        label_path,
+        layout=layout,
+        dimension=dimension,
+        uniform_sample=True,
+        window_size=FRAMES,
+        normalize_body=True,
+    )
+    feeder.keep(spread_over_classes(feeder.label, MOST))
+    pose, label = feeder.get_batch(range(len(feeder)))
+    length = np.concatenate([real_frames(feeder._read(np.array([i]))) for i in range(len(feeder))])
+    return Survey(num_clip, length, pose, label, preprocess.skeleton, dimension, info.label_names if info else None)
+
+
+def window_size(found: Survey) -> Choice:
+    """Frames of a sample, by the median length of the clips."""
+    median = float(np.median(found.length))
+    size = next((size for most, size in WINDOWS.items() if median <= most), LONG_WINDOW)
+    return Choice(size, f"clips have {median:.0f} frames (median)")
+
+
+def mirror(found: Survey) -> Choice:
+    """Whether clips may be flipped: not where class names have a side, nor where the clips have one.
+
+    Where most persons do an action with their right hand, those who are tested do so too: mirrored clips only make it
+    harder to tell from others (UTD-MHAD, held-out training subjects: 81.0 with them, 87.5 without).
+    """
+    if not len(found.pairs):
+        return Choice(False, "the layout has no mirror pairs")
+    sided = [name for name in found.label_names or () if has_side(name)]
+    if sided:
+        return Choice(False, f"class names have a side: {sided[0]!r}{', ...' if len(sided) > 1 else ''}")
+    sides = one_sidedness(found)
+    count = int((np.abs(sides) > ONE_SIDED).sum())
+    many = count > MANY * len(sides)
+    return Choice(not many, f"{count} of {len(sides)} classes are done with one side of the body")
+
+
+def one_sidedness(found: Survey) -> np.ndarray:
+    """(classes,): how much more the right side moves than the left, -1 to 1; the mean over the clips of each class."""
+    seen = present(found.pose)
+    both = seen[:, :, 1:] & seen[:, :, :-1]
+    way = np.square(np.diff(found.places, axis=2) * both).sum((1, 2, 4))  # (n, V)
+    left, right = (way[:, joints].sum(1) for joints in found.pairs.T)
+    side = (right - left) / np.maximum(right + left, 1e-12)
+    return np.array([side[found.label == k].mean() for k in np.unique(found.label)])
+
+
+def random_rotate(found: Survey) -> Choice:
+    """The largest angles of rotation, [x, y, z] in 3-D: about the vertical axis as far as the bodies of the training face
+    different ways, since those of a test will, too.
+    """
+    if found.dimension == 2:
+        return Choice(TILT, "in the plane")
+    if not len(found.pairs):
+        return Choice([TILT] * 3, "the layout has no mirror pairs, which tell where bodies face")
+    up, spread = vertical(found), facing(found)
+    angles = [TILT] * 3
+    angles[up] = round(min(max(spread, TILT), MOST_TURN), 2)
+    return Choice(angles, f"bodies face ways {spread:.2f} rad apart (standard deviation) about {'xyz'[up]}, their vertical")
+
+
+def vertical(found: Survey) -> int:
+    """The axis along which bodies are longest."""
+    seen = np.where(present(found.pose), found.places, np.nan)
+    with np.errstate(all="ignore"):
+        extent = np.nanmedian(np.nanmax(seen, 3) - np.nanmin(seen, 3), axis=(0, 2, 3))  # (D,)
+    longest = int(np.nanargmax(extent))
+    return longest if extent[longest] > 1.2 * extent[VERTICAL] else VERTICAL
+
+
+def facing(found: Survey) -> float:
+    """The circular standard deviation, in rad, of the line from left to right joints about the vertical axis; at the
+    beginnings of the clips. Front and back are the same: 0 to about 1.
+    """
+    across = [axis for axis in range(3) if axis != vertical(found)]
+    begin = found.pose[:, :, 0]  # (n, C, V, M)
+    seen = present(found.pose)[:, 0, 0]  # (n, V, M)
+    left, right = found.pairs.T
+    line = (begin[:, across][:, :, right] - begin[:, across][:, :, left]) * (seen[:, right] & seen[:, left])[:, None]
+    twice = ((line[:, 0] + 1j * line[:, 1]) ** 2).sum((1, 2))  # (n,): a line has no direction, twice its angle has
+    twice = twice[np.abs(twice) > 0]
+    if not len(twice):
+        return 0.0
+    together = np.abs((twice / np.abs(twice)).mean())
+    return float(0.5 * np.sqrt(-2 * np.log(max(together, 1e-6))))
+
+
+def batch_size(found: Survey) -> Choice:
+    """Clips of an update."""
+    return Choice(max(1, min(16 if found.num_clip < SMALL else 32, found.num_clip // 2)), f"{found.num_clip:,} training clips")
+
+
+def num_epoch(found: Survey, batch: int) -> Choice:
+    """Epochs for as many updates as small data sets need, however few clips there are."""
+    updates = max(1, found.num_clip // batch)
+    epochs = min(max(round(UPDATES / updates), FEWEST_EPOCHS), MOST_EPOCHS)
+    return Choice(epochs, f"{updates:,} updates in each")
