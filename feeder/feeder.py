@@ -10,6 +10,7 @@ import numpy as np
 from feeder import transforms
 from feeder.dataset import DatasetInfo, is_h5, read_info
 from feeder.packed import read_packed
+from feeder.pipeline import DrawFrames, Sampler
 from feeder.preprocess import NotFiniteError, Preprocess, check_finite
 from feeder.ragged import RaggedData
 from feeder.rng import ClipRNG
@@ -102,7 +103,9 @@ class Feeder:
     def recorded(self, clips: Sequence[int]) -> list[np.ndarray]:
         """Clips (C, T, V, M) as they were recorded, in the frames that a test takes of them: to look at."""
         clips = np.asarray(clips, int)
-        sampler = Preprocess(self.preprocess.evaluation().transforms[:1], self.preprocess.skeleton)
+        steps = self.preprocess.evaluation().transforms
+        choices = [step for step in steps if isinstance(step, Sampler | DrawFrames)]  # of frames
+        sampler = Preprocess(choices, self.preprocess.skeleton)
         return list(sampler(self._read(clips), self.aspect[clips], ClipRNG(self.seed, np.zeros(len(clips)), clips)))
 
     def for_test(self, clips: Sequence[int]) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import ClassVar
 
 import numpy as np
@@ -81,9 +82,7 @@ class Sampler(Transform):
     """Turns batch.clips into batch.data."""
 
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
-        size = self.window_size
-        self.require(is_whole(size) and size > 0, f"needs a window_size, the frames of a sample; found {short(size)}")
-        self.require(size <= LONGEST, f"window_size {size} is more than {LONGEST:,} frames")
+        check_window_size(self)
 
 
 @dataclass(frozen=True)
@@ -344,20 +343,23 @@ class SwapSides(Transform):
 
 @dataclass(frozen=True)
 class RandomRotate(Transform):
-    """By U(-angle, angle) rad in the plane, or about each axis; [x, y, z] gives each axis its own."""
+    """By U(-angle, angle) rad in the plane, or about each axis, in this order; [x, y, z] gives each axis its own."""
 
     angle: float | Sequence[float]
+    order: str = "xyz"
     key, augments, needs_dimension = "random_rotate", True, (2, 3)
 
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
         super().check(skeleton, dimension)
         right = _is_number(self.angle) or (dimension == 3 and _are_numbers(self.angle, 3))
         self.require(right, f"{short(self.angle)} should be one angle in rad, or [x, y, z] for dimension: 3")
+        orders = ["".join(axes) for axes in permutations("xyz")]
+        self.require(self.order in orders, f"order {short(self.order)} is not one of {', '.join(orders)}")
 
     def __call__(self, batch: Batch) -> None:
         data, flat = batch.data, batch.dimension == 2
         data = transforms.to_isotropic(data, batch.aspect) if flat else data
-        data = transforms.rotate(data, self.angle, batch.dimension, batch.rng)
+        data = transforms.rotate(data, self.angle, batch.dimension, batch.rng, self.order)
         batch.data = transforms.to_isotropic(data, 1 / batch.aspect) if flat else data
 
 
@@ -374,6 +376,40 @@ class RandomScale(Transform):
 
     def __call__(self, batch: Batch) -> None:
         batch.data = transforms.scale(batch.data, self.amount, batch.dimension, batch.rng)
+
+
+@dataclass(frozen=True)
+class NormalizeAxes(Transform):
+    """Each axis of each clip from -1 to 1 over the coordinates that its joints have."""
+
+    key, needs_dimension = "normalize_axes", (2, 3)
+
+    def __call__(self, batch: Batch) -> None:
+        batch.data = transforms.normalize_axes(batch.data, batch.dimension)
+
+
+@dataclass(frozen=True)
+class DrawFrames(Transform):
+    """window_size of the frames that are there, for after a transform that must see the whole clip; of a `pipeline:` alone.
+
+    Args:
+        random: each frame drawn from all of them, in their order; else evenly spaced, the first to the last.
+    """
+
+    window_size: int
+    random: bool = False
+    key = "DrawFrames"
+
+    def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
+        check_window_size(self)
+
+    def __call__(self, batch: Batch) -> None:
+        rng = batch.rng if self.random else None
+        frames = sampling.drawn_frames(sampling.real_frames(batch.data), self.window_size, rng)
+        batch.data = sampling.take_frames(batch.data, frames)
+
+    def evaluation(self) -> Transform:
+        return DrawFrames(self.window_size)
 
 
 @dataclass(frozen=True)
@@ -395,6 +431,12 @@ class Stream(Transform):
     def __call__(self, batch: Batch) -> None:
         parents = batch.skeleton.parents if batch.skeleton else None
         batch.data = stream(batch.data, self.name, parents, batch.dimension)
+
+
+def check_window_size(step: Transform) -> None:
+    size = step.window_size
+    step.require(is_whole(size) and size > 0, f"needs a window_size, the frames of a sample; found {short(size)}")
+    step.require(size <= LONGEST, f"window_size {size} is more than {LONGEST:,} frames")
 
 
 def view_joints(skeleton: Skeleton) -> tuple[int, ...] | None:

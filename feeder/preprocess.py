@@ -46,9 +46,10 @@ ORDER: tuple[
     pipeline.SwapSides,  # swap_sides
     pipeline.RandomRotate,  # random_rotate
     pipeline.RandomScale,  # random_scale
+    pipeline.NormalizeAxes,  # normalize_axes
     pipeline.Stream,  # stream
 )
-SWITCHES = ("normalization", "random_shift", "pre_normalize_3d", "normalize_body", "ignore_score")
+SWITCHES = ("normalization", "random_shift", "pre_normalize_3d", "normalize_body", "normalize_axes", "ignore_score")
 SWITCHES += ("random_move", "mirror", "swap_sides", "random_choose", "uniform_sample")  # keys that are True or False
 SAMPLING = {  # the flat keys that choose the frames, before all others
     "window_size": -1,

@@ -68,6 +68,20 @@ def random_shift(batch: Sequence[np.ndarray], rng: ClipRNG) -> np.ndarray:
     return take_frames(batch, np.where((frames >= 0) & (frames < length[:, None]), frames, -1))
 
 
+def drawn_frames(length: np.ndarray, size: int, rng: ClipRNG | None = None) -> np.ndarray:
+    """`size` of the real frames in their order, each drawn from all of them; without rng evenly spaced, the first to the last.
+
+    Args:
+        length: (N,) real frames of each clip.
+
+    Returns:
+        (N, size) int frame numbers, some of them more than once.
+    """
+    if rng is None:
+        return (np.linspace(0, 1, size) * (length[:, None] - 1)).astype(np.int64)
+    return np.sort((rng.uniform(shape=(size,)) * length[:, None]).astype(np.int64), axis=1)
+
+
 def uniform_frames(
     length: np.ndarray,
     size: int,

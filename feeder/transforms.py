@@ -66,6 +66,19 @@ def pre_normalize_2d(batch: np.ndarray, box: bool = False, threshold: float = 0.
     return out
 
 
+def normalize_axes(batch: np.ndarray, dimension: int) -> np.ndarray:
+    """Each axis of each clip from -1 to 1, its least to its greatest coordinate; where those are equal, 0."""
+    mask = present(batch)
+    out = batch.copy()
+    xyz = out[:, :dimension]
+    low = np.where(mask, xyz, np.inf).min((2, 3, 4), keepdims=True)
+    high = np.where(mask, xyz, -np.inf).max((2, 3, 4), keepdims=True)
+    there = high > low
+    middle = np.where(there, low / 2 + high / 2, 0)
+    out[:, :dimension] = np.where(there, (xyz - middle) / np.where(there, (high - low) / 2, 1), 0) * mask
+    return out
+
+
 def first_pose(clips: Iterable[np.ndarray], joints: Sequence[int]) -> np.ndarray:
     """Person 1 in the first frame that shows one of the joints: (N, C, V)."""
     poses = []
@@ -117,27 +130,32 @@ def mirror(batch: np.ndarray, flip: np.ndarray, rng: ClipRNG) -> np.ndarray:
     return out
 
 
-def rotate(batch: np.ndarray, angle: float | Sequence[float], dimension: int, rng: ClipRNG) -> np.ndarray:
-    """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn, which may have
-    an angle each. Isotropic units.
+def rotate(
+    batch: np.ndarray, angle: float | Sequence[float], dimension: int, rng: ClipRNG, order: str = "xyz"
+) -> np.ndarray:
+    """About the origin by U(-angle, angle) rad: in the plane, or about each of the three axes in turn, in this order, which
+    may have an angle each. Isotropic units.
     """
     if dimension == 2:
         theta = rng.uniform(-angle, angle)
         matrix = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]]).transpose(2, 0, 1)
     else:
-        matrix = np.stack([rotation_matrix(*angles) for angles in np.multiply(angle, rng.uniform(-1, 1, (3,)))])
+        matrix = np.stack([rotation_matrix(*angles, order) for angles in np.multiply(angle, rng.uniform(-1, 1, (3,)))])
     out = batch.copy()
     out[:, :dimension] = np.einsum("ndc,nctvm->ndtvm", matrix.astype(np.float32), batch[:, :dimension])
     return out
 
 
-def rotation_matrix(x: float, y: float, z: float) -> np.ndarray:
-    """About the x, then the y, then the z axis, angles in rad: (3, 3)."""
+def rotation_matrix(x: float, y: float, z: float, order: str = "xyz") -> np.ndarray:
+    """About the x, then the y, then the z axis, or in another order, angles in rad: (3, 3)."""
     (cx, cy, cz), (sx, sy, sz) = np.cos([x, y, z]), np.sin([x, y, z])
-    about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
-    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
-    about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return about_z @ about_y @ about_x
+    about = {
+        "x": np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]]),
+        "y": np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]]),
+        "z": np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]]),
+    }
+    first, second, third = order
+    return about[third] @ about[second] @ about[first]
 
 
 def scale(batch: np.ndarray, amount: float, dimension: int, rng: ClipRNG) -> np.ndarray:

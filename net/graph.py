@@ -8,14 +8,14 @@ from scipy.sparse.csgraph import shortest_path
 from feeder.skeleton import Skeleton, load_skeleton
 from torchlight.errors import did_you_mean, short
 
-STRATEGIES = ("uniform", "distance", "spatial", "spatial_exact")
+STRATEGIES = ("uniform", "distance", "spatial", "spatial_exact", "directed")
 
 
 class Graph:
     """Adjacency subsets A of a skeleton layout; A[k, v, w] is the weight with which joint v feeds joint w.
 
     Joints are linked where their hop distance is 0, dilation, 2 * dilation ... up to max_hop. Each column of the sum
-    over k is 1: a joint takes the mean of those linked to it. The strategies part the links into K subsets:
+    over k is 1, but for `directed`: a joint takes the mean of those linked to it. The strategies part the links into K subsets:
 
     * `uniform`: one subset (figure 3b of the paper).
     * `distance`: one per hop (3c).
@@ -23,13 +23,15 @@ class Graph:
       distances to the centre beyond max_hop count as equal, which puts links out in the limbs into one subset in both
       directions: published checkpoints were trained so.
     * `spatial_exact`: the same with the true distances.
+    * `directed`: every joint itself, every joint to its parent, every joint to its children, the last shared out equally among
+      them. Each row is 1: a joint gives itself away, and a parent takes the sum of its children (CTR-GCN and others).
 
-    For the last two: hop 0 gives the root subset; every other hop two, first v as far from the centre as w or farther,
+    For the two spatial ones: hop 0 gives the root subset; every other hop two, first v as far from the centre as w or farther,
     then v nearer.
 
     Args:
         layout: a name in resource/skeleton or the path of such a file.
-        strategy: one of the four above.
+        strategy: one of the five above; directed knows bones alone, max_hop and dilation 1.
         max_hop: the largest hop distance of a link.
         dilation: spacing of the hops.
 
@@ -62,6 +64,8 @@ class Graph:
         return f"{self.layout}, {self.strategy}: {V} joints, {K} subsets of {links} links"
 
     def _subsets(self) -> np.ndarray:
+        if self.strategy == "directed":
+            return self._directed()
         hops = range(0, self.max_hop + 1, self.dilation)
         linked = np.isin(self.hop, hops)  # (V, V)
         weight = linked / linked.sum(0)  # A D^-1: each column sums to 1
@@ -77,6 +81,17 @@ class Graph:
         nearer = distance[:, None] < distance[None, :]  # [v, w]: v is nearer to the centre than w
         root, *others = by_hop
         return np.stack([root] + [subset for A in others for subset in (A * ~nearer, A * nearer)])
+
+    def _directed(self) -> np.ndarray:
+        if (self.max_hop, self.dilation) != (1, 1):
+            raise ValueError(
+                f"graph strategy directed needs max_hop 1 and dilation 1; found {self.max_hop}, {self.dilation}"
+            )
+        V = self.skeleton.num_joint
+        child, parent = np.array(self.skeleton.bones, int).reshape(-1, 2).T
+        inward = np.zeros((V, V))
+        inward[child, parent] = 1
+        return np.stack([np.eye(V), inward, inward.T / np.maximum(inward.sum(0), 1)[:, None]])
 
 
 def hop_distance(skeleton: Skeleton) -> np.ndarray:

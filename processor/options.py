@@ -76,6 +76,9 @@ def recognition() -> Parser:
     group.add_argument(
         "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"
     )
+    group.add_argument(
+        "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"
+    )
     group.add_argument("--test_batch_size", type=POSITIVE, default=256, metavar="N", help="test batch")
     group.add_argument("--label_names", metavar="TXT", help="class names, one a line")
 

@@ -97,7 +97,7 @@ def test_every_config_names_what_exists(path):
         share_feeder_args(arg)
         says_itself = "graph_args" not in arg.model_args or arg.model_args["graph_args"].get("layout")
         arg.label_names = arg.label_names if arg.label_names and Path(arg.label_names).exists() else None
-        complete_model_args(arg, DatasetInfo() if says_itself else INFO)
+        complete_model_args(arg, DatasetInfo() if says_itself else INFO, channels=3, persons=1)
     check_arguments(import_class(arg.model), arg.model_args, "model_args")
     check_arguments(Graph, arg.model_args.get("graph_args", {}), "graph_args")
     for args in () if of_demo else (arg.train_feeder_args, arg.test_feeder_args):

@@ -62,8 +62,14 @@ def check_paths(arg: Namespace) -> None:
             raise UsageError(f"{key}: {Path(path).absolute()} does not exist{remedy}")
 
 
-def complete_model_args(arg: Namespace, info: DatasetInfo, channels: int | None = None) -> list[str] | None:
-    """Fill in what the config leaves out: num_class, graph_args: layout and in_channels, from label_names and dataset.yaml.
+def complete_model_args(
+    arg: Namespace, info: DatasetInfo, channels: int | None = None, persons: int | None = None
+) -> list[str] | None:
+    """Fill in what the config leaves out and the network takes: num_class, graph_args: layout, in_channels and num_person.
+
+    Args:
+        info: dataset.yaml beside the data.
+        channels, persons: C and M of a clip.
 
     Returns:
         The class names, or None where nothing says them.
@@ -89,8 +95,9 @@ def complete_model_args(arg: Namespace, info: DatasetInfo, channels: int | None 
         raise UsageError(
             f"num_class: {args['num_class']} in model_args, but dataset.yaml beside the data has {len(names)} class names"
         )
-    if "in_channels" in takes and "in_channels" not in args and channels:
-        args["in_channels"] = channels
+    for key, value in (("in_channels", channels), ("num_person", persons)):
+        if key in takes and key not in args and value:
+            args[key] = value
     if "graph_args" in takes:
         graph_args = dict(args.get("graph_args") or {})
         layout = graph_args.get("layout")
@@ -175,6 +182,7 @@ class Experiment:
             shuffle=training,
             seed=arg.seed,
             with_epoch=training and batched,
+            repeat=arg.repeat_clips if training else 1,
             rank=self.world.rank,
             world=self.world.size,
         )
@@ -202,7 +210,8 @@ class Experiment:
     def build_network(self) -> tuple[nn.Module, int, list[str]]:
         """The network, its number of classes and their names; it takes a clip of every part, and the labels fit it."""
         arg, info = self.arg, info_of(self.any_feeder)
-        names = complete_model_args(arg, info, channels=self.any_feeder[0][0].shape[-4])
+        channels, *_, persons = self.any_feeder[0][0].shape[-4:]
+        names = complete_model_args(arg, info, channels, persons)
         network = build_network(arg.model, arg.model_args)
         num_class = 0
         for part, feeder in self.feeders.items():
@@ -214,7 +223,7 @@ class Experiment:
                     "(num_class in model_args)"
                 )
         if "train" in self.feeders:
-            self.check_batch_size(len(self.feeders["train"]))
+            self.check_batch_size(len(self.feeders["train"]) * arg.repeat_clips)
         if names is None or arg.label_names:
             names = metrics.read_names(arg.label_names, num_class)
         return network, num_class, names

@@ -12,6 +12,10 @@ from feeder.skeleton import Skeleton, load_skeleton
 from net import graph
 from net.graph import STRATEGIES, Graph
 
+PARTED = tuple(
+    strategy for strategy in STRATEGIES if strategy != "directed"
+)  # those that part a mean over the neighbours
+
 
 def plain_subsets(skeleton: Skeleton, strategy: str, max_hop: int = 1, dilation: int = 1) -> np.ndarray:
     """The definition, entry by entry, with distances from a breadth-first search."""
@@ -71,6 +75,7 @@ def build(skeleton, *args):
         ("ntu-rgb+d", "spatial_exact", [25, 24, 24]),
         ("openpose", "distance", [18, 34]),
         ("openpose", "uniform", [52]),
+        ("nw-ucla", "directed", [20, 19, 19]),
     ],
 )
 def test_number_of_links(layout, strategy, links):
@@ -90,7 +95,7 @@ def test_openpose_weights_worked_out_by_hand():
     assert Graph("openpose", "spatial").A[1, 9, 10] == 0.5
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", PARTED)
 @pytest.mark.parametrize("max_hop, dilation", [(1, 1), (2, 1), (3, 2), (4, 2), (0, 1)])
 @pytest.mark.parametrize("layout", ["openpose", "ntu-rgb+d", "penn-action"])
 def test_equals_the_plain_construction(layout, strategy, max_hop, dilation):
@@ -99,7 +104,7 @@ def test_equals_the_plain_construction(layout, strategy, max_hop, dilation):
 
 
 @settings(max_examples=60, deadline=None)
-@given(trees(), st.sampled_from(STRATEGIES), st.integers(0, 4), st.integers(1, 3))
+@given(trees(), st.sampled_from(PARTED), st.integers(0, 4), st.integers(1, 3))
 def test_any_tree(skeleton, strategy, max_hop, dilation):
     A = build(skeleton, strategy, max_hop, dilation).A
     np.testing.assert_allclose(A, plain_subsets(skeleton, strategy, max_hop, dilation), rtol=1e-6)
@@ -123,6 +128,30 @@ def test_exact_and_original_differ_on_as_many_links_as_the_original_misplaces():
         assert np.count_nonzero(difference) == misplaced
 
 
+@settings(max_examples=30, deadline=None)
+@given(trees())
+def test_directed_gives_to_the_parent_and_shares_out_among_the_children(skeleton):
+    A = build(skeleton, "directed").A
+    plain = np.zeros_like(A)
+    for v in range(skeleton.num_joint):
+        plain[0, v, v] = 1
+        children = [child for child, parent in skeleton.bones if parent == v]
+        for child in children:
+            plain[1, child, v] = 1
+            plain[2, v, child] = np.float32(1 / len(children))
+    np.testing.assert_array_equal(A, plain)
+
+
+def test_directed_weights_worked_out_by_hand():
+    # NTU's joint 21 (20 from 0) lies between the shoulders: spine 2, neck 3, shoulders 5 and 9 feed it, and it feeds them.
+    _, inward, outward = Graph("ntu-rgb+d", "directed").A
+    assert {v: inward[v, 20] for v in np.flatnonzero(inward[:, 20])} == {1: 1, 2: 1, 4: 1, 8: 1}
+    assert {w: outward[20, w] for w in np.flatnonzero(outward[20])} == {1: 0.25, 2: 0.25, 4: 0.25, 8: 0.25}
+    assert not inward[20].any() and not outward[:, 20].any()  # it has no parent
+    # The left hand is joint 8, whose end is the thumb 23, whose end is the fingertip 22.
+    assert inward[21, 22] == inward[22, 7] == outward[7, 22] == outward[22, 21] == 1
+
+
 def test_str_is_text():
     assert str(Graph("openpose", "spatial")) == "openpose, spatial: 18 joints, 3 subsets of 18/25/9 links"
 
@@ -134,6 +163,7 @@ def test_str_is_text():
         ({"strategy": "xyz"}, "expected one of uniform, distance, spatial, spatial_exact"),
         ({"layout": "openpos"}, "did you mean 'openpose'?"),
         ({"max_hop": -1}, "max_hop must be a whole number from 0 to 100; found -1"),
+        ({"strategy": "directed", "max_hop": 2}, "strategy directed needs max_hop 1 and dilation 1; found 2, 1"),
         ({"dilation": 0}, "dilation must be a whole number from 1 to 100; found 0"),
     ],
 )
