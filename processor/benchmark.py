@@ -25,16 +25,16 @@ import torch.nn.functional as F
 
 from feeder.dataset import DatasetInfo, read_info
 from feeder.feeder import Feeder
-from feeder.packed import shape_of
 from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
 from processor import options
 from processor.network_speed import Contestant, network_speed, speed_table
 from processor.prediction_cost import prediction_cost, prediction_table
-from processor.protocols import build_network, inference_form
+from processor.protocols import build_feeder, build_network, inference_form
 from processor.recognition import share_feeder_args
 from processor.timing import alternate, flops
+from processor.training.automatic import settle
 from processor.training.experiment import complete_model_args
 from processor.training.series import expand_runs
 from torchlight import device, machine
@@ -77,9 +77,11 @@ def prepared(arg: Namespace) -> Namespace:
     if arg.model is None:
         arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
     share_feeder_args(arg)
+    settle(arg)
     data_path = arg.test_feeder_args.get("data_path")
     info = read_info(data_path) if data_path else None
-    complete_model_args(arg, info or DatasetInfo(), channels=3)
+    shape = data_shape(arg)
+    complete_model_args(arg, info or DatasetInfo(), channels=shape[0] if shape else 3)
     return arg
 
 
@@ -212,15 +214,25 @@ class Benchmark:
 
 def clip_shape(arg: Namespace) -> tuple[int, int, int, int]:
     """(C, T, V, M) of the clips: what is asked for, else that of the config's data, else 300 frames of two persons."""
-    path = arg.test_feeder_args.get("data_path", "")
-    frames, layout = arg.test_feeder_args.get("window_size", -1), arg.model_args.get("graph_args", {}).get("layout")
-    if Path(path).is_file():
-        _, C, T, V, M = shape_of(path)
-    elif layout:
-        C, T, V, M = arg.model_args.get("in_channels", 3), 300, load_skeleton(layout).num_joint, 2
-    else:
+    shape, layout = data_shape(arg), arg.model_args.get("graph_args", {}).get("layout")
+    if shape is None and layout is None:
         raise UsageError(f"{arg.model} has no layout to know its clips by, and test_feeder_args: data_path is no file")
-    return C, arg.frames or (frames if frames > 0 else T), V, arg.persons or M
+    frames = arg.test_feeder_args.get("window_size", -1)
+    C, T, V, M = shape or (
+        arg.model_args.get("in_channels", 3),
+        frames if frames > 0 else 300,
+        load_skeleton(layout).num_joint,
+        2,
+    )
+    return C, arg.frames or T, V, arg.persons or M
+
+
+def data_shape(arg: Namespace) -> tuple[int, ...] | None:
+    """(C, T, V, M) of a test clip as the config prepares it; None where its data are not there."""
+    args = arg.test_feeder_args | ({"stream": arg.stream} if arg.stream else {})
+    if not Path(args.get("data_path", "")).is_file():
+        return None
+    return build_feeder(arg.feeder, args, "test_feeder_args")[0][0].shape[-4:]  # of several clips, those of one
 
 
 def plain_twin(arg: Namespace, network: torch.nn.Module) -> torch.nn.Module | None:

@@ -77,12 +77,13 @@ def test_networks_side_by_side_are_those_of_their_configs(small, tmp_path, capsy
     fold = tmp_path / "fold.yaml"
     fold.write_text(
         f"""base: {small}/config.yaml
-test_feeder_args: {{data_path: "{small}/{{fold}}_data.npy", label_path: "{small}/{{fold}}_label.pkl"}}
+test_feeder_args: {{data_path: "{tmp_path}/{{fold}}_data.npy", label_path: "{tmp_path}/{{fold}}_label.pkl"}}
 fold: [1]
 model: net.st_gcn_twostream.Model
 """
     )
-    (small / "1_data.npy").symlink_to(small / "val_data.npy")
+    for end in ("data.npy", "label.pkl"):
+        (tmp_path / f"1_{end}").symlink_to(small / f"val_{end}")
     argv = ["benchmark", "-c", str(small / "config.yaml"), "--beside", str(fold), "--rounds", "1", "--batch", "2"]
     assert main([*argv, "--json"]) == 0
     one, two = json.loads(capsys.readouterr().out)["networks"]
@@ -92,6 +93,5 @@ model: net.st_gcn_twostream.Model
     assert all(speed > 0 for row in (one, two) for speed in row["samples_per_second"].values())
     assert main(argv) == 0
     assert "fp32 clips/s" in capsys.readouterr().out
-    (small / "1_data.npy").unlink()
     assert main(["benchmark", "--beside", "nowhere.yaml", *SMALL]) == 2
     assert capsys.readouterr().err.splitlines() == ["error: nowhere.yaml does not exist"]
