@@ -64,3 +64,17 @@ def test_options_in_the_docs_exist():
                 help_of[key] = done.stdout
             for option in re.findall(r"(?<!\S)(--\w+)", command):
                 assert option in help_of[key] or option == "--traceback", f"{page.name}: {command}"
+
+
+def test_own_joints_are_packed_and_trained_as_the_page_says(tmp_path, monkeypatch):
+    from main import main
+
+    text = (ROOT / "docs" / "own_joints.md").read_text(encoding="utf-8")
+    snippet, config = (re.search(rf"```{kind}\n(.*?)```", text, re.S)[1] for kind in ("python", "yaml"))
+    monkeypatch.chdir(tmp_path)
+    for part in ("train", "val"):
+        exec(snippet.replace('"train"', f'"{part}"'), {})
+    Path("mine.yaml").write_text(config, encoding="utf-8")
+    assert main(["recognition", "-c", "mine.yaml", "--num_epoch", "1"]) == 0
+    assert "auto: window_size: 32" in Path("work_dir/mine/log.txt").read_text(encoding="utf-8")
+    assert main(["inspect", "-c", "mine.yaml"]) == 0

@@ -11,11 +11,13 @@ config.yaml in the work folder has the values, so that a run can be repeated wit
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from functools import cache
 
 from feeder import automatic
 from feeder.automatic import Choice, Survey
 from torchlight.errors import UsageError
+from torchlight.metrics import read_names
 
 AUTO = "auto"
 OF_CLIPS = {"window_size": automatic.window_size, "mirror": automatic.mirror, "random_rotate": automatic.random_rotate}
@@ -59,7 +61,8 @@ def survey_of(arg: Namespace, key: str) -> Survey:
     args = {**arg.feeder_args, **arg.train_feeder_args}
     if not isinstance(args.get("data_path"), str):
         raise UsageError(f"{key}: auto is chosen from packed training clips; train_feeder_args: data_path is missing")
-    return _survey(*(args.get(name) for name in ("data_path", "label_path", "layout", "dimension")))
+    found = _survey(*(args.get(name) for name in ("data_path", "label_path", "layout", "dimension")))
+    return replace(found, label_names=read_names(arg.label_names)) if arg.label_names else found
 
 
 _survey = cache(automatic.survey)  # runs of several seeds have the same clips

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from feeder.dataset import DatasetInfo
-from feeder.packed import recipe
+from feeder.packed import read_label, recipe
 from feeder.skeleton import load_skeleton
 from net.graph import Graph
 from processor.protocols import (
@@ -63,13 +63,18 @@ def check_paths(arg: Namespace) -> None:
 
 
 def complete_model_args(
-    arg: Namespace, info: DatasetInfo, channels: int | None = None, persons: int | None = None
+    arg: Namespace,
+    info: DatasetInfo,
+    channels: int | None = None,
+    persons: int | None = None,
+    classes: int | None = None,
 ) -> list[str] | None:
     """Fill in what the config leaves out and the network takes: num_class, graph_args: layout, in_channels and num_person.
 
     Args:
         info: dataset.yaml beside the data.
         channels, persons: C and M of a clip.
+        classes: number of classes of the training labels, for where nobody names them.
 
     Returns:
         The class names, or None where nothing says them.
@@ -87,8 +92,8 @@ def complete_model_args(
             )
     names = names or (list(info.label_names) if info.label_names else None)
     if "num_class" in takes and not args.get("num_class"):
-        if names:
-            args["num_class"] = len(names)
+        if names or classes:
+            args["num_class"] = len(names or range(classes))
         elif args.get("num_class") == 0 or takes["num_class"].default is inspect.Parameter.empty:
             raise UsageError("model_args: num_class is not given, and there are no label_names to count")
     if info.label_names and args.get("num_class", len(names)) != len(names):
@@ -101,8 +106,10 @@ def complete_model_args(
     if "graph_args" in takes:
         graph_args = dict(args.get("graph_args") or {})
         layout = graph_args.get("layout")
-        if layout is None and info.layout is not None:
-            graph_args["layout"] = info.layout if isinstance(info.layout, str) else dict(info.layout)
+        parts = arg.train_feeder_args, arg.test_feeder_args
+        told = info.layout or next((part["layout"] for part in parts if part.get("layout")), None)
+        if layout is None and told is not None:
+            graph_args["layout"] = told if isinstance(told, str) else dict(told)
         elif layout and info.layout and load_skeleton(layout).joints != info.skeleton.joints:
             raise UsageError(
                 f"graph_args: layout: {short(layout)} in model_args, but dataset.yaml beside the data says {info.skeleton.name}"
@@ -126,9 +133,18 @@ class Experiment:
         work_dir: the folder that results are written to.
         manifest: how the run is made.
         repeats: the manifest of the run that this one repeats (--from), or None.
+
+    `notes` are lines for the log.
     """
 
-    def __init__(self, arg: Namespace, argv: list[str], world: World, repeats: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        arg: Namespace,
+        argv: list[str],
+        world: World,
+        repeats: Mapping[str, Any] | None = None,
+        notes: Sequence[str] = (),
+    ):
         self.arg, self.world, self.repeats = arg, world, repeats
         if arg.model is None:
             raise UsageError("no network: give --model net.st_gcn.Model, or a config with -c")
@@ -138,7 +154,7 @@ class Experiment:
         seed_all(arg.seed)
         self.network, self.num_class, self.label_names = self.build_network()
         self.description = self.describe()
-        messages, details = [], []  # for the log, which does not exist yet
+        messages, details = [*notes], []  # for the log, which does not exist yet
         if arg.weights:
             checkpoint.load_weights(self.network, arg.weights, arg.ignore_weights, messages.append, details.append)
         self.work_dir = self.open_work_dir(
@@ -211,7 +227,7 @@ class Experiment:
         """The network, its number of classes and their names; it takes a clip of every part, and the labels fit it."""
         arg, info = self.arg, info_of(self.any_feeder)
         channels, *_, persons = self.any_feeder[0][0].shape[-4:]
-        names = complete_model_args(arg, info, channels, persons)
+        names = complete_model_args(arg, info, channels, persons, self.count_classes())
         network = build_network(arg.model, arg.model_args)
         num_class = 0
         for part, feeder in self.feeders.items():
@@ -227,6 +243,13 @@ class Experiment:
         if names is None or arg.label_names:
             names = metrics.read_names(arg.label_names, num_class)
         return network, num_class, names
+
+    def count_classes(self) -> int | None:
+        """By the labels of the training, which a test looks up; None where they are not there."""
+        path = self.arg.train_feeder_args.get("label_path")
+        if "train" in self.feeders:
+            return max(self.feeders["train"].label) + 1
+        return max(read_label(path)[1]) + 1 if path and Path(path).is_file() else None
 
     @staticmethod
     def check_clip(network: nn.Module, part: str, clip: torch.Tensor) -> int:

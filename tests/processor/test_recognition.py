@@ -491,8 +491,39 @@ def test_num_class_0_is_the_number_of_label_names(small, tmp_path, capsys):
     del config["label_names"], config["model_args"]["num_class"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     capsys.readouterr()
-    assert run(tmp_path, tmp_path / "out2") == 2
+    del config["train_feeder_args"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    assert run(tmp_path, tmp_path / "out2", "--phase", "test", "--weights", tmp_path / "out/epoch1_model.pt") == 2
     assert "num_class is not given, and there are no label_names to count" in capsys.readouterr().err
+
+
+def test_what_the_training_clips_tell_need_not_be_said(small, tmp_path, capsys):
+    config = yaml.safe_load((small / "config.yaml").read_text())
+    paths = {part: {key: config[part][key] for key in ("data_path", "label_path")} for part in config if "feeder" in part}
+    own = {"base": str(ROOT / "config/recommended_2d.yaml"), "feeder_args": {"layout": "openpose"}, **paths}
+    own |= {"model_args": {"blocks": [[8, 1], [16, 2]]}, "num_epoch": 1}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
+    assert run(tmp_path, tmp_path / "out") == 0
+    done = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
+    assert done["model_args"]["num_class"] == 4 and done["model_args"]["graph_args"]["layout"] == "openpose"
+    assert done["train_feeder_args"]["mirror"] is False and done["batch_size"] == 16
+    log = (tmp_path / "out/log.txt").read_text()
+    assert "auto: mirror: False (" in log and "auto: batch_size: 16 (48 training clips)" in log
+    assert run(tmp_path, tmp_path / "out", "--phase", "test") == 0
+    assert main(["inspect", "-c", str(tmp_path / "config.yaml"), "-w", str(tmp_path / "inspect")]) == 0
+
+
+def test_auto_minds_the_sides_of_given_class_names(small, tmp_path):
+    argv = ["--label_names", small / "names.txt", "--num_epoch", "1", "--train_feeder_args", "mirror='auto',dimension=3"]
+    assert run(small, tmp_path / "out", *argv, "--train_feeder_args", "layout='openpose'") == 0
+    assert "auto: mirror: False (class names have a side: 'left', ...)" in (tmp_path / "out/log.txt").read_text()
+
+
+def test_auto_without_training_clips_is_refused(small, tmp_path, capsys):
+    line = "num_epoch: auto is chosen from packed training clips; train_feeder_args: data_path is missing"
+    (tmp_path / "config.yaml").write_text("model: net.st_gcn.Model\nnum_epoch: auto\n")
+    assert run(tmp_path, tmp_path / "out") == 2
+    assert line in capsys.readouterr().err
 
 
 class Evil:
