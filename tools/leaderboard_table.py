@@ -1,0 +1,72 @@
+"""The tables of tools/leaderboard.py, from a dict for each row (leaderboard.describe)."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tools import markdown
+from torchlight.files import atomic_write
+
+
+def write_csv(path: Path, measured: list[dict]) -> None:
+    with atomic_write(path, "w") as file:
+        writer = csv.DictWriter(file, measured[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(measured)
+
+
+def command(row: Mapping[str, Any]) -> str:
+    return f"`python tools/leaderboard.py --data_set {row['data_set']} --rows {row['network']}`"
+
+
+def accuracy(row: Mapping[str, Any], key: str) -> str:
+    return "" if row[key] is None else markdown.plus_minus(row[key], row[f"{key}_std"])
+
+
+def titled(measured: list[dict]) -> Iterable[tuple[str, dict]]:
+    """The rows, and before the first one of each data set its title."""
+    before = None
+    for row in measured:
+        yield row["title"] if row["title"] != before else "", row
+        before = row["title"]
+
+
+def table_of(measured: list[dict], seeds: int) -> list[str]:
+    """The table as Markdown. `seeds`: as many were asked for."""
+    titles = ("data set", "network", "parameters", "GFLOP", "clips/s, fp32", "clips/s, bf16", "passes", "last epoch",
+              "last epoch, no copies", "best epoch, chosen on the test set", "published", "seeds", "command")  # fmt: skip
+    lines = []
+    for title, row in titled(measured):
+        speeds = ["" if row[precision] is None else f"{row[precision]:.3g}" for precision in ("fp32", "bf16")]
+        size = [f"{row['parameters'] / 1e6:.2f} M", f"{row['gflop']:.2f}"]
+        found = [accuracy(row, key) for key in ("top1", "fresh", "best")]
+        of = f"{row['seeds']}" if row["seeds"] >= seeds else f"{row['seeds']} of {seeds}"
+        lines.append([title, row["name"], *size, *speeds, row["passes"], *found, row["published"], of, command(row)])
+    return markdown.table(titles, lines)
+
+
+def results_of(measured: list[dict], networks: list[str]) -> list[str]:
+    """The shorter table, of some networks."""
+    lines = []
+    for title, row in titled([row for row in measured if row["network"] in networks]):
+        time = (
+            ""
+            if row["seconds"] is None
+            else f"{max(1, round(row['seconds'] / 60))} min" + " a fold" * bool(row["folds"])
+        )
+        lines.append([title, row["name"], f"**{accuracy(row, 'top1')}**", row["seeds"], time, command(row)])
+        if row["fresh"] is not None:
+            lines.append(
+                [
+                    "",
+                    f"{row['name']}, test clips that are no training clips",
+                    accuracy(row, "fresh"),
+                    row["seeds"],
+                    "",
+                    "",
+                ]
+            )
+    return markdown.table(("data set", "network", "top-1", "seeds", "time to train", "command"), lines)
