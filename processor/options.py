@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from torchlight.arguments import DictAction, Parser, number, str2bool
+from torchlight.arguments import DictAction, Parser, number, or_word, str2bool
 from torchlight.project import ROOT
 from torchlight.shard import shard
 
@@ -15,6 +15,7 @@ STARTER = str(ROOT / "resource" / "models" / "starter.pt")
 DEMOS = ROOT / "config" / "st_gcn" / "kinetics-skeleton"
 FORMER = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}  # an option by its former name
 POSITIVE, NATURAL, NOT_NEGATIVE = number(int, 1), number(int, 0), number(float, 0)
+POSITIVE_OR_AUTO = or_word(POSITIVE, "auto")
 
 
 def recognition() -> Parser:
@@ -72,10 +73,7 @@ def recognition() -> Parser:
     group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training alone")
     group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing alone")
     group.add_argument("--stream", metavar="NAME", help="joint, bone, joint_motion, bone_motion, or joint+bone")
-    group.add_argument("--batch_size", type=POSITIVE, default=256, metavar="N", help="training batch")
-    group.add_argument(
-        "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"
-    )
+    group.add_argument("--batch_size", type=POSITIVE_OR_AUTO, default=256, metavar="N", help="training batch")
     group.add_argument(
         "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"
     )
@@ -95,9 +93,20 @@ def recognition() -> Parser:
     )
 
     group = parser.add_argument_group("optimisation")
-    group.add_argument("--num_epoch", type=POSITIVE, default=80, metavar="N", help="stop training in this epoch")
+    group.add_argument(
+        "--num_epoch",
+        type=POSITIVE_OR_AUTO,
+        default=80,
+        metavar="N",
+        help="stop training in this epoch; auto: by the number of clips",
+    )
     group.add_argument(
         "--start_epoch", type=NATURAL, default=0, metavar="N", help="number of the first epoch (see also --resume)"
+    )
+    group.add_argument(
+        "--tune",
+        action="store_true",
+        help="before: try mirror, rotation, window and epochs by folds of the training clips",
     )
     group.add_argument("--optimizer", default="SGD", choices=["SGD", "Adam", "AdamW"], help="SGD has momentum 0.9")
     group.add_argument(

@@ -23,6 +23,7 @@ from processor.training.evaluation import test
 from processor.training.experiment import Experiment, check_paths
 from processor.training.series import expand_runs, summarise
 from processor.training.training import Training
+from processor.training.tuning import tune
 from torchlight.config import merge
 from torchlight.distributed import start
 from torchlight.errors import DataError, UsageError
@@ -50,9 +51,13 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
         if each.phase == "test":
             each.weights = weights_to_test(each)
             check_paths(each)
+    if arg.tune and (len(runs) > 1 or arg.phase == "test" or arg.resume):
+        raise UsageError("--tune is for the beginning of one training; its config.yaml then has what was found, for others")
     world = start(arg.use_gpu)
     results = []
     try:
+        if arg.tune:
+            notes[0] += tune(runs[0], argv, world)
         with ExitStack() as locks:  # of all runs, until the last one has ended: two such series must not mix
             for each, chosen in zip(runs, notes):
                 experiment = Experiment(each, argv, world, repeats, chosen)

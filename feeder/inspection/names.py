@@ -51,6 +51,12 @@ def sessions(names: Sequence[str]) -> list[str] | None:
     ]
 
 
+def groups_of(names: Sequence[str], kind: str) -> list[str]:
+    """For every clip the one of a kind ("subject", "view" ...) that its name tells; a name that tells nothing is its own."""
+    _, found = _matched(names)
+    return [match[kind].lstrip("0") or "0" if match else name for match, name in zip(found, names)]
+
+
 def _matched(names: Sequence[str]) -> tuple[str | None, list[re.Match | None]]:
     """The scheme that the names follow, or None, and what of it each of them has."""
     for scheme, pattern in SCHEMES.items():
