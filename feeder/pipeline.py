@@ -414,18 +414,25 @@ class DrawFrames(Transform):
 
 @dataclass(frozen=True)
 class Stream(Transform):
-    """joint, bone, joint_motion or bone_motion; the last transform of a list."""
+    """joint, bone, joint_motion or bone_motion, or several as channels side by side, joint+bone; the last of a list."""
 
     name: str = "joint"
     key = "stream"
 
+    @property
+    def names(self) -> list[str]:
+        return str(self.name).split("+")
+
     def check(self, skeleton: Skeleton | None, dimension: int | None) -> None:
-        known = f"unknown stream {short(self.name)}; the streams are {', '.join(STREAMS)}"
-        if self.name not in STREAMS:
-            raise DataError(f"{known}{did_you_mean(self.name, STREAMS)}")
+        for name in self.names:
+            if name not in STREAMS:
+                known = f"unknown stream {short(name)}; the streams are {', '.join(STREAMS)}, or several: joint+bone"
+                raise DataError(f"{known}{did_you_mean(name, STREAMS)}")
+        if len(set(self.names)) < len(self.names):
+            raise DataError(f"stream {self.name}: the same stream twice")
         if self.name != "joint" and dimension not in (2, 3):
             raise DataError(f"stream {self.name} needs dimension: 2 (x, y, score) or 3 (x, y, z)")
-        if self.name.startswith("bone") and skeleton is None:
+        if any(name.startswith("bone") for name in self.names) and skeleton is None:
             raise DataError(f"stream {self.name} needs the skeleton's layout, e.g. layout: openpose")
 
     def __call__(self, batch: Batch) -> None:

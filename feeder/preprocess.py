@@ -150,7 +150,8 @@ class Preprocess:
             batch.data = samples.reshape(N * batch.num_clips, C, -1, V, M)
         if stream:
             stream(batch)
-        return batch.data.reshape(N, batch.num_clips, C, -1, V, M) if batch.num_clips > 1 else batch.data
+        several = batch.num_clips > 1
+        return batch.data.reshape(N, batch.num_clips, *batch.data.shape[1:]) if several else batch.data
 
     @property
     def num_clips(self) -> int:
