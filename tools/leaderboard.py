@@ -168,7 +168,10 @@ def read_from(pairs: list[str], rows: list[Row]) -> dict[tuple[str, str, str], P
         name, _, folder = pair.partition("=")
         data_set, _, rest = name.partition("/")
         network, _, stream = rest.partition("/")
-        choose(rows, [data_set], [network])
+        try:
+            choose(rows, [data_set], [network])
+        except UsageError as error:
+            raise UsageError(f"--from {pair}: {error}") from None
         if stream and stream not in STREAMS:
             raise UsageError(f"--from {pair}: {stream} is not one of {', '.join(STREAMS)}")
         if not folder or not list(Path(folder).glob("seed*")):
@@ -257,13 +260,13 @@ class Leaderboard:
 
     def measured(self, rows: list[Row]) -> list[dict[str, Any]]:
         """A dict for each row that was run; the speed of all is measured together, where one has none yet."""
-        found = {}
+        found = []
         for row in rows:
             figures = [each for seed in self.arg.seeds if (each := self.figures(row, seed))]
             if figures:
-                found[row] = figures
-        speed = self.speed([row.config_path for row in found])
-        return [describe(row, figures, speed[row.config_path]) for row, figures in found.items()]
+                found.append((row, figures))
+        speed = self.speed([row.config_path for row, _ in found])
+        return [describe(row, figures, speed[row.config_path]) for row, figures in found]
 
     def speed(self, configs: Iterable[str]) -> dict[str, dict]:
         """{config: row of `benchmark --beside`}, on one thread."""
