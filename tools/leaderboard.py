@@ -3,7 +3,7 @@
     python tools/leaderboard.py --data_set nw-ucla --rows ctr-gcn st-gcn --readme docs/accuracy.md
     python tools/leaderboard.py --from nw-ucla/ctr-gcn=work_dir/recognition/nw-ucla/CTR_GCN     # seed0, seed1, ... are there
     python tools/leaderboard.py --only_table --results README.md docs/accuracy.md
-    python tools/leaderboard.py --debug                     # one epoch on 100 clips each, to see that all rows run
+    python tools/leaderboard.py --debug                     # one epoch on 100 training clips each, to see that all run
 
 What is done is not done again, and a run that was cut off goes on. The table has every row that was ever run in --work_dir,
 whatever was chosen this time; rows that were not run are left out. Writes table.csv, table.md and speed.json there, and puts
@@ -110,7 +110,7 @@ def parser() -> Parser:
         "--eval_interval", type=number(int, 1), default=5, metavar="N",
         help="epochs between two tests, one of which is the best; a config may have fewer (default: 5)",
     )  # fmt: skip
-    parser.add_argument("--debug", action="store_true", help="one epoch on 100 clips, into <work_dir>_debug")
+    parser.add_argument("--debug", action="store_true", help="one epoch on 100 training clips, into <work_dir>_debug")
     parser.add_argument("--work_dir", default="work_dir/leaderboard", metavar="DIR", help="(default: %(default)s)")
     parser.add_argument("--readme", metavar="MD", help="put the table into this file, between its marks")
     parser.add_argument("--results", nargs="+", default=[], metavar="MD", help="the same with the table of results")
@@ -231,7 +231,8 @@ class Leaderboard:
             options = ["-c", row.config_path, "--seed", str(seed), "--eval_interval", str(interval)]
             options += ["--save_result", "True", "--print_log", "False", "--resume"]
             options += [] if stream == JOINT else ["--stream", stream]
-            options += ["--debug", "--num_epoch", "1", "--batch_size", "16"] if self.arg.debug else []
+            if self.arg.debug:  # not --debug: a fusion needs all test clips
+                options += ["--train_feeder_args", "debug=True", "--num_epoch", "1", "--batch_size", "16"]
             call(self.folder_of(row, seed, stream), "recognition", *options)
 
     def figures(self, row: Row, seed: int) -> Figures | None:

@@ -26,6 +26,18 @@ def accuracy(row: Mapping[str, Any], key: str) -> str:
     return "" if row[key] is None else markdown.plus_minus(row[key], row[f"{key}_std"])
 
 
+def rounded(speed: float | None) -> str:
+    """Three digits or more."""
+    return "" if speed is None else f"{speed:.0f}" if speed >= 100 else f"{speed:.1f}"
+
+
+def minutes(row: Mapping[str, Any]) -> str:
+    """Of a training, or of all of a fusion."""
+    if row["seconds"] is None:
+        return ""
+    return f"{max(1, round(row['seconds'] / 60))} min" + (" a fold" if row["folds"] else "")
+
+
 def titled(measured: list[dict]) -> Iterable[tuple[str, dict]]:
     """The rows, and before the first one of each data set its title."""
     before = None
@@ -40,7 +52,7 @@ def table_of(measured: list[dict], seeds: int) -> list[str]:
               "last epoch, no copies", "best epoch, chosen on the test set", "published", "seeds", "command")  # fmt: skip
     lines = []
     for title, row in titled(measured):
-        speeds = ["" if row[precision] is None else f"{row[precision]:.3g}" for precision in ("fp32", "bf16")]
+        speeds = [rounded(row[precision]) for precision in ("fp32", "bf16")]
         size = [f"{row['parameters'] / 1e6:.2f} M", f"{row['gflop']:.2f}"]
         found = [accuracy(row, key) for key in ("top1", "fresh", "best")]
         of = f"{row['seeds']}" if row["seeds"] >= seeds else f"{row['seeds']} of {seeds}"
@@ -52,21 +64,8 @@ def results_of(measured: list[dict], networks: list[str]) -> list[str]:
     """The shorter table, of some networks."""
     lines = []
     for title, row in titled([row for row in measured if row["network"] in networks]):
-        time = (
-            ""
-            if row["seconds"] is None
-            else f"{max(1, round(row['seconds'] / 60))} min" + " a fold" * bool(row["folds"])
-        )
-        lines.append([title, row["name"], f"**{accuracy(row, 'top1')}**", row["seeds"], time, command(row)])
+        lines.append([title, row["name"], f"**{accuracy(row, 'top1')}**", row["seeds"], minutes(row), command(row)])
         if row["fresh"] is not None:
-            lines.append(
-                [
-                    "",
-                    f"{row['name']}, test clips that are no training clips",
-                    accuracy(row, "fresh"),
-                    row["seeds"],
-                    "",
-                    "",
-                ]
-            )
+            name = f"{row['name']}, test clips that are no training clips"
+            lines.append(["", name, accuracy(row, "fresh"), row["seeds"], "", ""])
     return markdown.table(("data set", "network", "top-1", "seeds", "time to train", "command"), lines)

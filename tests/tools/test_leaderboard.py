@@ -113,7 +113,7 @@ def test_the_table_is_that_of_the_runs_and_leaves_out_what_was_not_run(board, mo
     )
     run(monkeypatch, "--only_table", "--readme", "a.md", "--results", "a.md")
     assert [each[0] for each in calls] == ["benchmark"]
-    row = "| Toy, official | Net A | 0.50 M | 2.00 | 40 |  | 10 | 83.3 ± 14.4 | 88.9 ± 19.2 | 91.7 ± 14.4 "
+    row = "| Toy, official | Net A | 0.50 M | 2.00 | 40.0 |  | 10 | 83.3 ± 14.4 | 88.9 ± 19.2 | 91.7 ± 14.4 "
     row += "| 99.0 (somebody, best epoch) | 3 |"
     lines = (board / "a.md").read_text().splitlines()
     assert lines[:2] == ["before", "<!-- leaderboard -->"] and lines[-1] == "after" and "old" not in lines
