@@ -2,6 +2,7 @@
 
     model = Model(in_channels=3, num_class=60, graph_args={"layout": "ntu-rgb+d", "strategy": "directed"}, num_person=2)
     logits = model(x)           # (N, C, T, V, M) -> (N, num_class)
+    fast = model.fuse()         # the same function for inference only, batch norms folded; see net/fused_ctr.py
 
 What differs from net/st_gcn.py, block by block: each subset's adjacency, a parameter that the skeleton only initialises, is
 refined for each channel by how the joints of this clip differ from each other, in the mean over its frames (section 3.3 of
@@ -22,8 +23,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from net.dropout import Dropout
+from net.fused_ctr import FusedCTRGCN, channel_graph_conv, check_persons
 from net.graph import Graph
 from net.pool import mean_over_persons
 from net.st_gcn import BLOCKS, check_blocks
@@ -74,7 +76,7 @@ class Model(nn.Module):
             setattr(self, f"l{i + 1}", Block(channels, width, A, stride, residual=i > 0))
             channels = width
         self.num_block = len(blocks)
-        self.drop_out = nn.Dropout(dropout)
+        self.drop_out = Dropout(dropout)
         self.fc = nn.Linear(channels, num_class)
         nn.init.normal_(self.fc.weight, 0.0, math.sqrt(2 / num_class))
 
@@ -101,14 +103,17 @@ class Model(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """The clip normalised and passed through all blocks: (N, C, T, V, M) -> (N*M, C', T', V)."""
         N, C, T, V, M = x.shape
-        if self.num_person != M:
-            raise ValueError(f"the clips have {M} persons, but the model's argument num_person is {self.num_person}")
+        check_persons(x, self.num_person)
         x = x.permute(0, 2, 4, 3, 1).reshape(N * T, M * V * C)
         x = self.data_bn(x).view(N, T, M, V, C).transpose(1, 2).reshape(N * M, T, V, C)
         x = x.permute(0, 3, 1, 2)  # (B, C, T, V), channels last
         for block in self.blocks:
             x = block(x)
         return x
+
+    def fuse(self, dtype: torch.dtype = torch.float32) -> FusedCTRGCN:
+        """A new module with this network's present weights, for inference only: see net/fused_ctr.py."""
+        return FusedCTRGCN(self, dtype)
 
 
 class Block(nn.Module):
@@ -163,15 +168,19 @@ class SpatialUnit(nn.Module):
         nn.init.constant_(self.bn.weight, 1e-6)  # a block begins as its shortcuts
 
     def forward(self, x: Tensor) -> Tensor:
-        B, _, T, V = x.shape
-        mean = x.mean(2)  # (B, C, V); the mean of conv(x) is conv of the mean
-        y = None
-        for conv, A in zip(self.convs, self.PA):
-            z = conv.conv3(x).contiguous().view(-1, T, V)  # (B*C', T, V)
-            topology = conv.topology(mean, A, self.alpha).view(-1, V, V)  # (B*C', V, V)
-            y = torch.bmm(z, topology) if y is None else torch.baddbmm(y, z, topology)
-        y = y.view(B, -1, T, V).contiguous(memory_format=torch.channels_last)
-        return self.relu(self.bn(y) + self.down(x))
+        return self.relu(self.bn(channel_graph_conv(x, *self.stacked())) + self.down(x))
+
+    def stacked(self) -> tuple[Tensor, ...]:
+        """The weights of all subsets side by side, as `channel_graph_conv` takes them; PA and a bias are two more features."""
+        convs = self.convs
+        compare = torch.cat([conv.conv1.weight for conv in convs] + [conv.conv2.weight for conv in convs]).flatten(1)
+        compare_bias = torch.cat([conv.conv1.bias for conv in convs] + [conv.conv2.bias for conv in convs])
+        project = torch.cat([conv.conv3.weight for conv in convs])
+        project_bias = torch.cat([conv.conv3.bias for conv in convs])
+        refine = torch.stack([conv.conv4.weight for conv in convs]).flatten(2) * self.alpha  # (K, C', R)
+        bias = torch.stack([conv.conv4.bias for conv in convs])[:, :, None] * self.alpha
+        refine = torch.cat([refine, torch.ones_like(bias), bias], 2)
+        return self.PA, compare, compare_bias, project, project_bias, refine
 
 
 class ChannelGraphConv(nn.Module):
@@ -190,21 +199,6 @@ class ChannelGraphConv(nn.Module):
         self.conv4 = nn.Conv2d(features, out_channels, 1)
         for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
             init_conv(conv)
-
-    def topology(self, mean: Tensor, A: Tensor, alpha: Tensor) -> Tensor:
-        """alpha * conv4(tanh(phi_u - psi_v)) + A_uv for each clip and channel.
-
-        Shape:
-            mean (B, C, V), A (V, V), alpha (1) -> (B, C', V, V), index [b, c', v, u].
-        """
-        B, _, V = mean.shape
-        phi, psi = (F.conv1d(mean, conv.weight.flatten(2), conv.bias) for conv in (self.conv1, self.conv2))  # (B, R, V)
-        pair = torch.tanh(phi[:, :, None, :] - psi[:, :, :, None]).flatten(2)  # (B, R, V*V), index v * V + u
-        shared = torch.stack([A.T.flatten(), torch.ones_like(A).flatten()]).to(pair)  # (2, V*V)
-        pair = torch.cat([pair, shared.expand(B, -1, -1)], 1)  # A and the bias are two more features
-        W = self.conv4.weight.flatten(1) * alpha  # (C', R)
-        W = torch.cat([W, torch.ones_like(W[:, :1]), self.conv4.bias[:, None] * alpha], 1)  # (C', R + 2)
-        return torch.bmm(W.expand(B, -1, -1), pair).unflatten(2, (V, V))
 
 
 class TemporalUnit(nn.Module):

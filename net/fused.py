@@ -21,8 +21,8 @@ from net.pool import mean_over_persons
 TILE_BYTES = 4 << 20  # of one activation, on a CPU: a long batch then needs no more memory than a tile
 
 
-class FusedSTGCN(nn.Module):
-    """`net.st_gcn.Model` folded: the same logits and features, no gradients. Made by `Model.fuse`.
+class FusedNetwork(nn.Module):
+    """A network of blocks folded: the same logits and features, no gradients. Made by `Model.fuse`.
 
     Args:
         model: the network; it is read, not changed.
@@ -36,19 +36,21 @@ class FusedSTGCN(nn.Module):
         super().__init__()
         self.dtype, self.masked_pool = dtype, model.masked_pool
         with torch.no_grad():
-            scale, shift = batch_norm_affine(model.data_bn)  # (V * C)
+            scale, shift = batch_norm_affine(model.data_bn)  # (V * C), or (M * V * C) where it knows the persons apart
             self.register_buffer("scale", scale.clone())
             self.register_buffer("shift", shift.clone())
             self.blocks = nn.ModuleList(self.fold_blocks(model, dtype))
-            self.register_buffer("class_weight", model.fcn.weight.flatten(1).clone())  # (num_class, C')
-            self.register_buffer("class_bias", model.fcn.bias.clone())
+            classes = self.last_layer(model)
+            self.register_buffer("class_weight", classes.weight.flatten(1).clone())  # (num_class, C')
+            self.register_buffer("class_bias", classes.bias.clone())
 
     @staticmethod
     def fold_blocks(model: nn.Module, dtype: torch.dtype) -> list[nn.Module]:
-        return [
-            FusedBlock(block, model.A * importance, dtype)
-            for block, importance in zip(model.st_gcn_networks, model.edge_importance)
-        ]
+        raise NotImplementedError
+
+    @staticmethod
+    def last_layer(model: nn.Module) -> nn.Module:
+        return model.fcn
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -76,15 +78,27 @@ class FusedSTGCN(nn.Module):
     def normalise(self, x: Tensor) -> Tensor:
         """The batch norm of the input: (N, C, T, V, M) -> (B, C, T, V), channels last."""
         N, C, T, V, M = x.shape
-        x = x.permute(0, 4, 2, 3, 1).reshape(N * M, T, V * C)
-        x = torch.addcmul(self.shift, x, self.scale).to(self.dtype)
-        return x.view(N * M, T, V, C).permute(0, 3, 1, 2)
+        x = x.permute(0, 4, 2, 3, 1).reshape(N, M, T, V * C)
+        scale, shift = (each.view(-1, 1, V * C) for each in (self.scale, self.shift))  # of each person, or of all alike
+        x = torch.addcmul(shift, x, scale).to(self.dtype)
+        return x.reshape(N * M, T, V, C).permute(0, 3, 1, 2)
 
     def split(self, x: Tensor) -> tuple[Tensor, ...]:
         _, _, T, V = x.shape
         if x.device.type != "cpu" or torch.compiler.is_compiling():  # an exported program has no loop over tiles
             return (x,)
         return x.split(max(1, TILE_BYTES // (T * V * self.blocks[0].width * x.element_size())))
+
+
+class FusedSTGCN(FusedNetwork):
+    """`net.st_gcn.Model` folded; see FusedNetwork."""
+
+    @staticmethod
+    def fold_blocks(model: nn.Module, dtype: torch.dtype) -> list[nn.Module]:
+        return [
+            FusedBlock(block, model.A * importance, dtype)
+            for block, importance in zip(model.st_gcn_networks, model.edge_importance)
+        ]
 
 
 class FusedBlock(nn.Module):
@@ -135,7 +149,7 @@ class FusedBlock(nn.Module):
 
 
 class FusedSTGCNPP(FusedSTGCN):
-    """`net.st_gcn_pp.Model` folded: the same logits and features, no gradients. Made by `Model.fuse`; see FusedSTGCN."""
+    """`net.st_gcn_pp.Model` folded; see FusedNetwork."""
 
     @staticmethod
     def fold_blocks(model: nn.Module, dtype: torch.dtype) -> list[nn.Module]:
@@ -180,12 +194,12 @@ class FusedMultiBranchBlock(nn.Module):
         ends = [(branch.conv.weight, branch.conv.bias) for branch in dilated]
         self.dilations = [branch.conv.dilation for branch in dilated]
         for i, (conv_W, conv_bias) in enumerate(ends):
-            self.register_constant(f"conv{i}_W", conv_W * scale[i].view(-1, 1, 1, 1), dtype)
-            self.register_constant(f"conv{i}_bias", conv_bias * scale[i] + shift[i], dtype)
-        self.register_constant("pool_scale", scale[-2].view(-1, 1, 1), dtype)
-        self.register_constant("pool_shift", shift[-2].view(-1, 1, 1), dtype)
-        self.register_constant("single_W", single.weight * scale[-1].view(-1, 1, 1, 1), dtype)
-        self.register_constant("single_bias", single.bias * scale[-1] + shift[-1], dtype)
+            register_constant(self, f"conv{i}_W", conv_W * scale[i].view(-1, 1, 1, 1), dtype)
+            register_constant(self, f"conv{i}_bias", conv_bias * scale[i] + shift[i], dtype)
+        register_constant(self, "pool_scale", scale[-2].view(-1, 1, 1), dtype)
+        register_constant(self, "pool_shift", shift[-2].view(-1, 1, 1), dtype)
+        register_constant(self, "single_W", single.weight * scale[-1].view(-1, 1, 1, 1), dtype)
+        register_constant(self, "single_bias", single.bias * scale[-1] + shift[-1], dtype)
 
         merge_W, merge_bias = fold(tcn.merge.conv, tcn.bn)
         self.residual = block.residual is not None
@@ -194,20 +208,14 @@ class FusedMultiBranchBlock(nn.Module):
             residual_W, residual_bias = fold(*block.residual)
             merge_bias = merge_bias + residual_bias
 
-        self.register_constant("gather", gather, dtype)
-        self.register_constant("W", W, dtype)
+        register_constant(self, "gather", gather, dtype)
+        register_constant(self, "W", W, dtype)
         self.register_buffer("bias", bias.to(dtype).T[:, None])  # (C', 1, V), channels last as what it is added to
-        self.register_constant("reduce_W", reduce_W, dtype)
-        self.register_constant("reduce_bias", reduce_bias, dtype)
-        self.register_constant("merge_W", merge_W, dtype)
-        self.register_constant("merge_bias", merge_bias, dtype)
-        self.register_constant("residual_W", residual_W, dtype)
-
-    def register_constant(self, name: str, value: Tensor | None, dtype: torch.dtype) -> None:
-        if value is not None:
-            layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
-            value = value.detach().to(dtype, copy=True).contiguous(memory_format=layout)
-        self.register_buffer(name, value)
+        register_constant(self, "reduce_W", reduce_W, dtype)
+        register_constant(self, "reduce_bias", reduce_bias, dtype)
+        register_constant(self, "merge_W", merge_W, dtype)
+        register_constant(self, "merge_bias", merge_bias, dtype)
+        register_constant(self, "residual_W", residual_W, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         return add_residual(self, self.temporal(self.spatial(x)), x).relu_()
@@ -278,6 +286,14 @@ class Affine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.addcmul(self.shift, x, self.scale)
+
+
+def register_constant(module: nn.Module, name: str, value: Tensor | None, dtype: torch.dtype) -> None:
+    """A buffer with a copy of value in this dtype, channels last if it has four dimensions."""
+    if value is not None:
+        layout = torch.channels_last if value.dim() == 4 else torch.contiguous_format
+        value = value.detach().to(dtype, copy=True).contiguous(memory_format=layout)
+    module.register_buffer(name, value)
 
 
 def batch_norm_affine(bn: nn.Module) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from feeder.dataset import DatasetInfo
 from feeder.readers import penn_action
 from feeder.skeleton import load_skeleton
 from main import main
-from net import st_gcn, st_gcn_pp, st_gcn_twostream, tcn
+from net import ctr_gcn, st_gcn, st_gcn_pp, st_gcn_twostream, tcn
 from processor import export
 from processor.open_set import OpenSet
 from processor.options import STARTER
@@ -34,6 +34,7 @@ NETWORKS = {
     "st_gcn": (st_gcn.Model, ARGS),
     "st_gcn_twostream": (st_gcn_twostream.Model, ARGS | {"blocks": [[8, 2]]}),
     "st_gcn_pp": (st_gcn_pp.Model, ARGS | {"blocks": [[12, 2]], "masked_pool": True}),
+    "ctr_gcn": (ctr_gcn.Model, ARGS | {"blocks": [[16, 2]], "num_person": 2}),
     "tcn": (tcn.Model, {"channel": 2 * 13 * 3, "num_class": 4, "use_data_bn": True}),
 }
 SAMPLE = {"UniformSample": {"window_size": 20}}
