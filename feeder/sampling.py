@@ -78,7 +78,7 @@ def drawn_frames(length: np.ndarray, size: int, rng: ClipRNG | None = None) -> n
         (N, size) int frame numbers, some of them more than once.
     """
     if rng is None:
-        return (np.linspace(0, 1, size) * (length[:, None] - 1)).astype(np.int64)
+        return np.linspace(0, length - 1, size, axis=1).astype(np.int64)
     return np.sort((rng.uniform(shape=(size,)) * length[:, None]).astype(np.int64), axis=1)
 
 

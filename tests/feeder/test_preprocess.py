@@ -24,6 +24,7 @@ KEYS = st.fixed_dictionaries(
         "random_choose": st.booleans(),
         "uniform_sample": st.booleans(),
         "normalize_body": st.booleans(),
+        "normalize_axes": st.booleans(),
         "joint_dropout": st.floats(0, 0.9),
         "ignore_score": st.booleans(),
         "random_move": st.booleans(),
@@ -85,6 +86,29 @@ def test_the_order_of_a_pipeline_is_the_order_of_the_list(clips):
     out = Preprocess.from_config({"pipeline": spelt}, None, 2)(clips, np.ones(N), rng())
     plain = transforms.normalize_body(transforms.scale(clips, 0.3, 2, rng()), 2)
     np.testing.assert_allclose(out, plain)
+
+
+def test_frames_are_drawn_after_what_must_see_the_whole_clip(clips):
+    padded = np.concatenate([clips, np.zeros_like(clips)], 2)
+    drawn = ["WholeClip", "NormalizeAxes", {"DrawFrames": {"window_size": 20, "random": True}}]
+    train = Preprocess.from_config({"pipeline": drawn}, None, 2)
+    test = train.evaluation()
+    whole = transforms.normalize_axes(clips, 2)
+    for seed in range(3):
+        assert (train(padded, np.ones(N), rng(seed)) != test(padded, np.ones(N), rng(seed))).any()
+    frames = np.linspace(0, T - 1, 20).astype(int)
+    np.testing.assert_array_equal(test(padded, np.ones(N), rng()), whole[:, :, frames])
+    assert train.window is None and test.evaluation().transforms == test.transforms
+
+
+def test_a_clip_is_shown_in_the_frames_that_were_drawn(tmp_path, clips):
+    np.save(tmp_path / "data.npy", clips)
+    (tmp_path / "label.pkl").write_bytes(pickle.dumps((list("abcdef"), [0] * N)))
+    drawn = ["WholeClip", "NormalizeAxes", {"DrawFrames": {"window_size": 20, "random": True}}]
+    feeder = Feeder(str(tmp_path / "data.npy"), str(tmp_path / "label.pkl"), pipeline=drawn, dimension=2)
+    frames = np.linspace(0, T - 1, 20).astype(int)
+    np.testing.assert_array_equal(feeder.recorded([1, 4]), clips[[1, 4]][:, :, frames])
+    assert feeder.for_test([1, 4]).shape == (2, 3, 20, V, 2)
 
 
 def test_clips_in_memory_become_what_a_feeder_makes_of_them_in_a_test(tmp_path):
@@ -153,6 +177,9 @@ def test_a_transform_of_ones_own_is_named_by_its_dotted_name_but_not_in_a_side_c
         (["WholeClip", "NormaliseBody"], "did you mean 'NormalizeBody'"),
         (["WholeClip", {"RandomRotate": {"angel": 1}}], "did you mean 'angle'"),
         (["WholeClip", "RandomRotate"], "needs angle"),
+        (["WholeClip", {"RandomRotate": {"angle": 1, "order": "xyy"}}], "order 'xyy' is not one of xyz, xzy"),
+        (["WholeClip", {"DrawFrames": {"window_size": 0}}], "DrawFrames needs a window_size"),
+        ([{"DrawFrames": {"window_size": 8}}], "exactly one of WholeClip"),
         (["WholeClip", {"Mirror": 3}], "3 where {argument: value} belongs"),
         (["WholeClip", {"Mirror": {}, "SwapSides": {}}], "where `Name` or"),
         (["WholeClip", "pathlib.Path"], "pathlib.Path is not a feeder.pipeline.Transform"),

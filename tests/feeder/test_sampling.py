@@ -100,3 +100,23 @@ def test_a_looped_clip_of_few_frames_keeps_its_speed_as_in_pyskl():
     assert (np.diff(drawn) % 4 == 1).all() and set(drawn[:, 0]) == {0, 1, 2, 3}
     enough = [np.array([10, 25]), 10]
     assert (sampling.uniform_frames(*enough, loop=True) == sampling.uniform_frames(*enough)).all()
+
+
+@given(length=st.integers(1, 100), size=st.integers(1, 64), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_drawn_frames_are_real_ones_in_their_order(length, size, seed):
+    frames = sampling.drawn_frames(np.array([length, 7]), size, rng(2, seed))
+    assert frames.shape == (2, size) and (np.diff(frames) >= 0).all()
+    assert frames.min() >= 0 and frames[0].max() < length and frames[1].max() < 7
+
+
+def test_drawn_frames_of_a_test_go_evenly_from_the_first_to_the_last():
+    """As CTR-GCN's feeder of NW-UCLA: the whole part of linspace(0, length - 1, size)."""
+    for length, size in ((1, 5), (30, 52), (134, 52), (52, 52)):
+        expected = np.linspace(0, length - 1, size).astype(int)
+        assert sampling.drawn_frames(np.array([length]), size)[0].tolist() == expected.tolist()
+
+
+def test_every_frame_is_drawn_as_often_as_any_other():
+    counts = np.bincount(sampling.drawn_frames(np.array([4] * 2000), 5, rng(2000)).ravel(), minlength=4)
+    assert (abs(counts / 10_000 - 0.25) < 0.02).all()

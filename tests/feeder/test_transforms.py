@@ -46,6 +46,7 @@ IN_PLACE = {  # transforms that keep every joint in its frame
     "random_bones": lambda b: transforms.random_bones(b, PARENTS, FLIP, 0.2, 2, rng(len(b))),
     "random_smooth": lambda b: transforms.random_smooth(b, 2.0, 2, rng(len(b))),
     "ignore_score": transforms.ignore_score,
+    "normalize_axes": lambda b: transforms.normalize_axes(b, 3),
     "to_isotropic": lambda b: transforms.to_isotropic(b, np.full(len(b), 1.3)),
     "normalize": lambda b: transforms.normalize(b, np.full(b.shape[1:4:2], 0.5), np.full(b.shape[1:4:2], 2.0)),
 }
@@ -105,6 +106,26 @@ def test_rotation_keeps_distances_and_turns_anticlockwise_about_each_axis():
     np.testing.assert_allclose(transforms.rotation_matrix(quarter, 0, 0) @ [0, 1, 0], [0, 0, 1], atol=1e-12)
     np.testing.assert_allclose(transforms.rotation_matrix(0, quarter, 0) @ [0, 0, 1], [1, 0, 0], atol=1e-12)
     np.testing.assert_allclose(transforms.rotation_matrix(0, 0, quarter) @ [1, 0, 0], [0, 1, 0], atol=1e-12)
+
+
+def test_axes_are_turned_about_in_the_order_that_is_asked_for():
+    x, y, z = (transforms.rotation_matrix(*angles) for angles in ((0.3, 0, 0), (0, 0.5, 0), (0, 0, 0.7)))
+    np.testing.assert_allclose(transforms.rotation_matrix(0.3, 0.5, 0.7), z @ y @ x)
+    np.testing.assert_allclose(transforms.rotation_matrix(0.3, 0.5, 0.7, "yxz"), z @ x @ y)
+
+
+def test_axes_are_normalised_each_over_its_own_range_of_the_joints_seen():
+    batch = clips(6, N=4)
+    batch[3, 1] = 0.25 * transforms.present(batch)[3, 0]  # a flat clip
+    out = transforms.normalize_axes(batch, 3)
+    for clip, result in zip(batch, out):
+        seen = clip.any(0)
+        for axis, normalised in zip(clip, result):
+            low, high = axis[seen].min(), axis[seen].max()
+            expected = (axis - low) / (high - low) * 2 - 1 if high > low else 0 * axis
+            np.testing.assert_allclose(normalised, expected * seen, atol=1e-5)
+    score = transforms.normalize_axes(batch, 2)[:, 2]
+    np.testing.assert_array_equal(score, batch[:, 2])
 
 
 def test_mirror_twice_is_no_mirror_and_swaps_the_sides():

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from net.graph import Graph
 from net.st_gcn import BLOCKS
 from tests.net.plain_ctr import plain_ctr_gcn
 from tests.net.test_st_gcn import assert_close, clip, shake
+from torchlight.checkpoint import load_weights
 
 OPENPOSE = {"layout": "openpose", "strategy": "directed"}
 NTU = {"layout": "ntu-rgb+d", "strategy": "directed"}
@@ -178,6 +180,15 @@ def test_initial_weights_are_as_in_the_release_and_repeat_with_the_seed():
     torch.manual_seed(7)
     again = Model(3, 50, NTU, 2).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in model.state_dict().items())
+
+
+def test_a_checkpoint_of_the_release_loads_whole(tmp_path):
+    weights = OrderedDict((name, torch.rand(shape)) for name, shape in keys_of_the_release(BLOCKS, 10, 20, 1).items())
+    torch.save(weights, tmp_path / "runs-65-20670.pt")  # the release names them by epoch and iteration
+    model = Model(3, 10, {"layout": "nw-ucla", "strategy": "directed"}, 1)
+    load_weights(model, tmp_path / "runs-65-20670.pt")
+    state = model.state_dict()
+    assert all(torch.equal(state[name], value.to(state[name].dtype)) for name, value in weights.items())
 
 
 @pytest.mark.parametrize(

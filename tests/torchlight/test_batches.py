@@ -41,6 +41,18 @@ def test_shares_make_up_the_batch_of_a_single_process(world, epoch):
         assert sorted(batch) == sorted(np.concatenate([share.samples(i) for share in shares]))
 
 
+@given(num_sample=st.integers(1, 20), repeat=st.integers(1, 5), epoch=st.integers(0, 3))
+def test_an_epoch_of_repeated_samples_has_each_in_as_many_epochs_of_its_own(num_sample, repeat, epoch):
+    batches = Batches(num_sample, 1, True, 0, with_epoch=True, repeat=repeat)
+    batches.start(epoch)
+    found = [pair for batch in batches for pair in batch]
+    passes = range(epoch * repeat, (epoch + 1) * repeat)
+    assert sorted(found) == [(p, sample) for p in passes for sample in range(num_sample)]
+    batches.start(epoch, begin=2)
+    assert [pair for batch in batches for pair in batch] == found[2:]  # as a resumed run goes on
+    assert len(Batches(num_sample, 4, True, repeat=repeat)) == num_sample * repeat // 4
+
+
 def test_begin_leaves_out_what_was_done_and_pairs_have_the_epoch():
     batches = Batches(20, 5, True, 0, with_epoch=True)
     batches.start(3)
