@@ -28,10 +28,10 @@ from feeder.feeder import Feeder
 from feeder.packed_writer import write_packed
 from feeder.sequence import SkeletonSequence
 from feeder.skeleton import load_skeleton
-from processor import options
+from processor import options, protocols
 from processor.network_speed import Contestant, network_speed, speed_table
 from processor.prediction_cost import prediction_cost, prediction_table
-from processor.protocols import build_feeder, build_network, inference_form
+from processor.protocols import build_feeder, build_network, inference_form, labels_of
 from processor.recognition import share_feeder_args
 from processor.timing import alternate, flops
 from processor.training.automatic import settle
@@ -80,8 +80,10 @@ def prepared(arg: Namespace) -> Namespace:
     settle(arg)
     data_path = arg.test_feeder_args.get("data_path")
     info = read_info(data_path) if data_path else None
-    shape = data_shape(arg)
-    complete_model_args(arg, info or DatasetInfo(), channels=shape[0] if shape else 3)
+    feeder = test_feeder(arg)
+    C, _, _, M = feeder[0][0].shape[-4:] if feeder else (3, None, None, 2)
+    classes = int(max(labels_of(feeder), default=-1)) + 1 if feeder else None
+    complete_model_args(arg, info or DatasetInfo(), C, arg.persons or M, classes)
     return arg
 
 
@@ -89,8 +91,9 @@ def side_by_side(bench: Benchmark) -> list[Contestant]:
     """The network of the command line, and those of --beside with clips of the same length where it is given."""
     found = [Contestant(bench.arg.config or bench.arg.model, bench.network, bench.clip)]
     for path in bench.arg.beside:
-        arg = prepared(parse(options.benchmark(), ["-c", path]))
+        arg = parse(options.benchmark(), ["-c", path])
         arg.frames, arg.persons = bench.arg.frames, bench.arg.persons
+        arg = prepared(arg)
         found.append(Contestant(path, build_network(arg.model, arg.model_args).to(bench.main), clip_shape(arg)))
     return found
 
@@ -214,25 +217,24 @@ class Benchmark:
 
 def clip_shape(arg: Namespace) -> tuple[int, int, int, int]:
     """(C, T, V, M) of the clips: what is asked for, else that of the config's data, else 300 frames of two persons."""
-    shape, layout = data_shape(arg), arg.model_args.get("graph_args", {}).get("layout")
-    if shape is None and layout is None:
+    feeder, layout = test_feeder(arg), arg.model_args.get("graph_args", {}).get("layout")
+    if feeder is None and layout is None:
         raise UsageError(f"{arg.model} has no layout to know its clips by, and test_feeder_args: data_path is no file")
     frames = arg.test_feeder_args.get("window_size", -1)
-    C, T, V, M = shape or (
-        arg.model_args.get("in_channels", 3),
-        frames if frames > 0 else 300,
-        load_skeleton(layout).num_joint,
-        2,
-    )
+    if feeder:
+        C, T, V, M = feeder[0][0].shape[-4:]  # of several clips of one sample, those of one
+    else:
+        C, T, M = arg.model_args.get("in_channels", 3), frames if frames > 0 else 300, 2
+        V = load_skeleton(layout).num_joint
     return C, arg.frames or T, V, arg.persons or M
 
 
-def data_shape(arg: Namespace) -> tuple[int, ...] | None:
-    """(C, T, V, M) of a test clip as the config prepares it; None where its data are not there."""
+def test_feeder(arg: Namespace) -> protocols.Feeder | None:
+    """The test clips as the config prepares them; None where its data are not there."""
     args = arg.test_feeder_args | ({"stream": arg.stream} if arg.stream else {})
     if not Path(args.get("data_path", "")).is_file():
         return None
-    return build_feeder(arg.feeder, args, "test_feeder_args")[0][0].shape[-4:]  # of several clips, those of one
+    return build_feeder(arg.feeder, args, "test_feeder_args")
 
 
 def plain_twin(arg: Namespace, network: torch.nn.Module) -> torch.nn.Module | None:

@@ -84,13 +84,16 @@ model: net.st_gcn_twostream.Model
     )
     for end in ("data.npy", "label.pkl"):
         (tmp_path / f"1_{end}").symlink_to(small / f"val_{end}")
-    argv = ["benchmark", "-c", str(small / "config.yaml"), "--beside", str(fold), "--rounds", "1", "--batch", "2"]
+    ctr_gcn = tmp_path / "ctr_gcn.yaml"  # which is told how many persons there are
+    ctr_gcn.write_text(f"base: {small}/config.yaml\nmodel: net.ctr_gcn.Model\n")
+    beside = ["--beside", str(fold), str(ctr_gcn), "--rounds", "1", "--batch", "2"]
+    argv = ["benchmark", "-c", str(small / "config.yaml"), *beside]
     assert main([*argv, "--json"]) == 0
-    one, two = json.loads(capsys.readouterr().out)["networks"]
+    one, two, three = json.loads(capsys.readouterr().out)["networks"]
     assert [one["name"], two["name"]] == [str(small / "config.yaml"), str(fold)]
-    assert one["clip"] == two["clip"] == [3, 20, 18, 2]
+    assert one["clip"] == two["clip"] == three["clip"] == [3, 20, 18, 2]
     assert two["parameters"] == 2 * one["parameters"] and two["flop_per_clip"] == 2 * one["flop_per_clip"]
-    assert all(speed > 0 for row in (one, two) for speed in row["samples_per_second"].values())
+    assert all(speed > 0 for row in (one, two, three) for speed in row["samples_per_second"].values())
     assert main(argv) == 0
     assert "fp32 clips/s" in capsys.readouterr().out
     assert main(["benchmark", "--beside", "nowhere.yaml", *SMALL]) == 2
