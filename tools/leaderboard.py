@@ -68,6 +68,8 @@ class Row:
 
 def main() -> None:
     arg = parser().parse_args()
+    if arg.debug and (arg.readme or arg.results):
+        raise UsageError("--debug: its figures mean nothing; leave out --readme and --results")
     table = load_config(TABLE)
     rows = read_rows(table)
     chosen = choose(rows, arg.data_set, arg.rows)

@@ -225,6 +225,7 @@ def test_a_run_of_another_seed_is_refused(board, monkeypatch):
         (["--from", "sbu/tcn=nowhere"], "nowhere has no seed0"),
         (["--from", "sbu/nothing=."], "--from sbu/nothing=.: --rows: nothing is not one of"),
         (["--seeds", "-1"], "--seeds"),
+        (["--debug", "--readme", "a.md"], "its figures mean nothing"),
         (["--readme", "nowhere.md", "--only_table"], "nowhere.md does not exist"),
     ],
 )
