@@ -44,7 +44,7 @@ class Model(nn.Module):
         graph_args: arguments of `net.graph.Graph`; the release has strategy: directed.
         num_person: M of the clips.
         dropout: probability, before the classes.
-        blocks: [channels, stride] of each block, channels a multiple of 8; default the ten of the release.
+        blocks: [channels, stride] of each block, channels a multiple of 4; default the ten of the release.
         masked_pool: average over the persons who appear in a clip, leaving out the empty rows; the release counts them in.
 
     Shape:
@@ -64,8 +64,10 @@ class Model(nn.Module):
         super().__init__()
         blocks = BLOCKS if blocks is None else check_blocks(blocks)
         for i, (width, _) in enumerate(blocks):
-            if width % REDUCTION:
-                raise ValueError(f"blocks[{i}] needs a multiple of {REDUCTION} channels; found {width} channels")
+            if width % BRANCHES:
+                raise ValueError(
+                    f"blocks[{i}] needs as many channels for each of {BRANCHES} branches; found {width} channels"
+                )
 
         self.num_person, self.masked_pool = num_person, masked_pool
         self.graph = Graph(**graph_args)

@@ -19,7 +19,7 @@ from torchlight.checkpoint import load_weights
 
 OPENPOSE = {"layout": "openpose", "strategy": "directed"}
 NTU = {"layout": "ntu-rgb+d", "strategy": "directed"}
-NARROW = [[16, 1], [16, 1], [24, 2], [24, 1], [32, 2]]
+NARROW = [[16, 1], [16, 1], [20, 2], [20, 1], [32, 2]]
 
 
 def small(in_channels=3, num_person=2, layout="openpose", blocks=NARROW, dtype=torch.float32, **kwargs) -> Model:
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_the_release_loads_whole(tmp_path):
     "blocks, message",
     [
         ([[64, 1], [64]], r"blocks\[1\] must be \[channels, stride\].*found \[64\]"),
-        ([[64, 1], [12, 1]], r"blocks\[1\] needs a multiple of 8 channels; found 12 channels"),
+        ([[64, 1], [10, 1]], r"blocks\[1\] needs as many channels for each of 4 branches; found 10 channels"),
     ],
 )
 def test_wrong_blocks(blocks, message):

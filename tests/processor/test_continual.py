@@ -9,7 +9,7 @@ from feeder.running import RunningPreprocess
 from feeder.skeleton import load_skeleton
 from feeder.windows import spans
 from main import main
-from net import st_gcn, st_gcn_pp, st_gcn_twostream
+from net import ctr_gcn, st_gcn, st_gcn_pp, st_gcn_twostream
 from processor.calibrate import predict_frame_by_frame
 from processor.continual import ContinualRecognizer
 from processor.recognizer import Recognizer
@@ -25,7 +25,7 @@ NAMES = ["run", "jump", "sit"]
 
 def save(path, model, persons=1, preprocessing=PIPELINE, **args):
     torch.manual_seed(0)
-    module = {"st_gcn": st_gcn, "st_gcn_pp": st_gcn_pp, "st_gcn_twostream": st_gcn_twostream}[model]
+    module = {"st_gcn": st_gcn, "st_gcn_pp": st_gcn_pp, "st_gcn_twostream": st_gcn_twostream, "ctr_gcn": ctr_gcn}[model]
     args = {"in_channels": 3, "num_class": 3, "graph_args": GRAPH, **args}
     network = module.Model(**args).train()
     for _ in range(3):  # statistics of some size
@@ -133,6 +133,7 @@ def test_a_prediction_is_there_with_the_frame_that_the_network_needs_for_it(reco
     ("model", "preprocessing", "line"),
     [
         ("st_gcn_twostream", PIPELINE, "takes whole windows"),
+        ("ctr_gcn", PIPELINE, "takes whole windows"),
         (
             "st_gcn",
             {"pipeline": [{"UniformSample": {"window_size": 64}}, {"Stream": {"name": "joint_motion"}}]},
@@ -146,7 +147,8 @@ def test_a_prediction_is_there_with_the_frame_that_the_network_needs_for_it(reco
     ],
 )
 def test_a_network_that_cannot_is_one_line(tmp_path, capsys, model, preprocessing, line):
-    weights = save(tmp_path / "w.pt", model, preprocessing=preprocessing, blocks=BLOCKS)
+    args = {"num_person": 1} if model == "ctr_gcn" else {}
+    weights = save(tmp_path / "w.pt", model, preprocessing=preprocessing, blocks=BLOCKS, **args)
     with pytest.raises(UsageError, match=line):
         ContinualRecognizer(Recognizer.from_checkpoint(weights, False), 32)
     assert main(["demo", "--video", "0", "--weights", str(weights), "--streaming"]) == 2

@@ -483,6 +483,16 @@ def test_bad_input_is_one_line_and_exit_2(small, tmp_path, capsys, monkeypatch, 
     assert not list((tmp_path / "out").glob("*.pt")) and not list(tmp_path.rglob("*.part"))
 
 
+def test_a_network_is_told_the_persons_and_each_clip_is_taken_as_often_as_asked(small, tmp_path):
+    argv = ["--model", "net.ctr_gcn.Model", "--repeat_clips", "2", "--num_epoch", "1", "--log_interval", "1"]
+    assert run(small, tmp_path / "one", *argv) == 0
+    assert yaml.safe_load((tmp_path / "one/config.yaml").read_text())["model_args"]["num_person"] == 2
+    assert "Iter 11 Done" in (tmp_path / "one/log.txt").read_text()  # 12 batches of 8 from 48 clips
+    assert "Iter 12 Done" not in (tmp_path / "one/log.txt").read_text()
+    assert run(small, tmp_path / "two", *argv, "--batch_size", "96") == 0  # as large as the epoch, twice the clips
+    assert run(small, tmp_path / "three", "--batch_size", "96") == 2
+
+
 def test_num_class_0_is_the_number_of_label_names(small, tmp_path, capsys):
     assert run(small, tmp_path / "out", "--model_args", "num_class=0", "--num_epoch", 1) == 0
     assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["model_args"]["num_class"] == 4
@@ -499,7 +509,9 @@ def test_num_class_0_is_the_number_of_label_names(small, tmp_path, capsys):
 
 def test_what_the_training_clips_tell_need_not_be_said(small, tmp_path, capsys):
     config = yaml.safe_load((small / "config.yaml").read_text())
-    paths = {part: {key: config[part][key] for key in ("data_path", "label_path")} for part in config if "feeder" in part}
+    paths = {
+        part: {key: config[part][key] for key in ("data_path", "label_path")} for part in config if "feeder" in part
+    }
     own = {"base": str(ROOT / "config/recommended_2d.yaml"), "feeder_args": {"layout": "openpose"}, **paths}
     own |= {"model_args": {"blocks": [[8, 1], [16, 2]]}, "num_epoch": 1}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
@@ -514,7 +526,14 @@ def test_what_the_training_clips_tell_need_not_be_said(small, tmp_path, capsys):
 
 
 def test_auto_minds_the_sides_of_given_class_names(small, tmp_path):
-    argv = ["--label_names", small / "names.txt", "--num_epoch", "1", "--train_feeder_args", "mirror='auto',dimension=3"]
+    argv = [
+        "--label_names",
+        small / "names.txt",
+        "--num_epoch",
+        "1",
+        "--train_feeder_args",
+        "mirror='auto',dimension=3",
+    ]
     assert run(small, tmp_path / "out", *argv, "--train_feeder_args", "layout='openpose'") == 0
     assert "auto: mirror: False (class names have a side: 'left', ...)" in (tmp_path / "out/log.txt").read_text()
 
