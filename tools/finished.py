@@ -46,11 +46,14 @@ def folds(folder: Path, config: Mapping[str, Any]) -> list[tuple[Path, str]]:
     return [(folder / f"fold{k}", str(k)) for k in config.get("fold") or ()] or [(folder, "")]
 
 
+def results(folder: Path, config: Mapping[str, Any]) -> list[Path]:
+    """The scores of the last epoch of each run of one seed, or of a fusion."""
+    return [run / "test_result.pkl" for run, _ in folds(folder, config)]
+
+
 def is_done(folder: Path, config: Mapping[str, Any]) -> bool:
     """Whether the training of one seed has ended; manifest.json is its last file."""
-    return all(
-        (run / "manifest.json").is_file() and (run / "test_result.pkl").is_file() for run, _ in folds(folder, config)
-    )
+    return all(path.is_file() and path.with_name("manifest.json").is_file() for path in results(folder, config))
 
 
 def check(folder: Path, config: Mapping[str, Any], seed: int, stream: str | None = None) -> None:

@@ -27,7 +27,7 @@ from feeder.streams import STREAMS
 from tools import finished, markdown
 from tools.command import call, run
 from tools.finished import Figures
-from tools.leaderboard_table import results_of, table_of, write_csv
+from tools.leaderboard_table import describe, results_of, table_of, write_csv
 from torchlight.arguments import Parser, number
 from torchlight.config import load_config
 from torchlight.errors import DataError, UsageError, did_you_mean
@@ -249,16 +249,18 @@ class Leaderboard:
         return Figures(fused.top1, fused.fresh, None, None if None in times else sum(times))
 
     def fused(self, row: Row, seed: int) -> Path:
-        """The folder of a fusion, which is made now if it is not there."""
+        """The folder of a fusion, which is made now if it is not there, or older than one of its streams."""
         folder = self.folder / row.data_set / row.network / f"seed{seed}"
-        runs = finished.folds(folder, row.config)
-        if not all((run / "test_result.pkl").exists() for run, _ in runs):
+        streams = [self.folder_of(row, seed, stream) for stream in row.streams]
+        there = finished.results(folder, row.config)
+        of = [path for each in streams for path in finished.results(each, row.config)]
+        changed = [[path.stat().st_mtime for path in paths if path.exists()] for paths in (there, of)]
+        if len(changed[0]) < len(there) or min(changed[0]) < max(changed[1]):
             fold = [str(k) for k in row.config.get("fold") or ()]
-            inside = "fold{fold}/" if fold else ""
-            results = [f"{self.folder_of(row, seed, stream)}/{inside}test_result.pkl" for stream in row.streams]
             options = ["--fold", *fold] if fold else []
             options += ["--stream_weights", *map(str, row.weights)] if row.weights else []
-            call(folder, "ensemble", *options, "--results", *results)
+            inside = "fold{fold}/test_result.pkl" if fold else "test_result.pkl"
+            call(folder, "ensemble", *options, "--results", *(f"{each}/{inside}" for each in streams))
         return folder
 
     def measured(self, rows: list[Row]) -> list[dict[str, Any]]:
@@ -283,22 +285,6 @@ class Leaderboard:
             call(self.folder, "benchmark", *options, OMP_NUM_THREADS="1")
             known = json.loads(path.read_text(encoding="utf-8"))["networks"]
         return {each["name"]: each for each in known}
-
-
-def describe(row: Row, figures: list[Figures], speed: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of one row over its seeds; those of a fusion are of all its networks together."""
-    S = len(row.streams)
-    found = {
-        "data_set": row.data_set, "title": row.title, "network": row.network, "name": row.network_name,
-        "config": row.config_path, "streams": S, "parameters": S * speed["parameters"],
-        "gflop": S * speed["flop_per_clip"] / 1e9, "passes": S * row.config["test_feeder_args"].get("num_clips", 1),
-    }  # fmt: skip
-    found |= {precision: speed["samples_per_second"].get(precision) for precision in ("fp32", "bf16")}
-    found |= {precision: found[precision] and found[precision] / S for precision in ("fp32", "bf16")}
-    for key in ("top1", "fresh", "best", "seconds"):
-        values = [getattr(each, key) for each in figures]
-        found[key], found[f"{key}_std"] = (None, None) if None in values else markdown.mean_and_std(values)
-    return found | {"seeds": len(figures), "folds": len(row.config.get("fold") or ()), "published": row.published}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of tools/leaderboard.py, from a dict for each row (leaderboard.describe)."""
+"""The tables of tools/leaderboard.py, from a dict for each row (describe)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from tools import markdown
+from tools.finished import Figures
 from torchlight.files import atomic_write
+
+
+def describe(row: Any, figures: list[Figures], speed: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of one row over its seeds; those of a fusion are of all its networks together.
+
+    Args:
+        row: leaderboard.Row.
+        speed: of its network, from `benchmark --beside`.
+    """
+    S = len(row.streams)
+    found = {
+        "data_set": row.data_set, "title": row.title, "network": row.network, "name": row.network_name,
+        "config": row.config_path, "streams": S, "parameters": S * speed["parameters"],
+        "gflop": S * speed["flop_per_clip"] / 1e9, "passes": S * row.config["test_feeder_args"].get("num_clips", 1),
+    }  # fmt: skip
+    found |= {precision: speed["samples_per_second"].get(precision) for precision in ("fp32", "bf16")}
+    found |= {precision: found[precision] and found[precision] / S for precision in ("fp32", "bf16")}
+    for key in ("top1", "fresh", "best", "seconds"):
+        values = [getattr(each, key) for each in figures]
+        found[key], found[f"{key}_std"] = (None, None) if None in values else markdown.mean_and_std(values)
+    return found | {"seeds": len(figures), "folds": len(row.config.get("fold") or ()), "published": row.published}
 
 
 def write_csv(path: Path, measured: list[dict]) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -161,6 +162,12 @@ def test_four_streams_share_the_joints_and_are_four_networks(board, monkeypatch)
     assert four["best"] == "" and float(four["seconds"]) == 120
     assert float(four["parameters"]) == 2e6 and float(four["gflop"]) == 8 and float(four["fp32"]) == 10
     assert four["passes"] == "40"
+    run(monkeypatch, "--rows", "a-4s", "--seeds", "0")
+    assert len(calls) == 2  # all is there
+    result = board / "out/toy/a/seed0/test_result.pkl"
+    os.utime(result, (result.stat().st_mtime + 100,) * 2)
+    run(monkeypatch, "--rows", "a-4s", "--seeds", "0")
+    assert calls[2][1] == "ensemble"  # of the newer joints
 
 
 def test_folds_are_averaged_before_the_seeds(board, monkeypatch):
