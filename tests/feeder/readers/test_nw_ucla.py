@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from feeder.preprocess import Preprocess
 from feeder.readers import nw_ucla
+from feeder.rng import ClipRNG
+from tests.conftest import ROOT
+from torchlight.config import load_yaml
 from torchlight.errors import DataError
 
 
@@ -103,3 +107,18 @@ def test_stray_files_are_named(tmp_path):
     clips, left_out = nw_ucla.list_clips(tmp_path, "train")
     assert [clip.name for clip in clips] == ["a01_s01_e00_v01"]
     assert [name for name, _ in left_out] == ["a07_s01_e00_v01.json", "readme.txt"]
+
+
+def test_a_test_clip_is_what_the_feeder_of_ctr_gcn_makes_of_the_file(real_data):
+    """Chen et al.: around joint 2 of the first frame, each axis from -1 to 1 over the clip, 52 frames evenly from all."""
+    config = load_yaml(ROOT / "config/ctr_gcn/nw-ucla/train.yaml")
+    preprocess = Preprocess.from_config({"pipeline": config["test_feeder_args"]["pipeline"]}, None, 3)
+    for clip in nw_ucla.list_clips(real_data / "nw_ucla", "val").clips[::40]:
+        (path,) = (real_data / "nw_ucla").rglob(f"{clip.name}.json")
+        joints = np.array(json.loads(path.read_text())["skeletons"])  # (T, V, C)
+        joints = joints - joints[0, 1]
+        low, high = joints.min((0, 1)), joints.max((0, 1))
+        joints = ((joints - low) / (high - low) * 2 - 1)[np.linspace(0, len(joints) - 1, 52).astype(int)]
+        no_rng = ClipRNG(0, np.zeros(1), np.zeros(1))
+        (actual,) = preprocess([nw_ucla.read(path).array()], np.ones(1), no_rng)
+        np.testing.assert_allclose(actual[..., 0], joints.transpose(2, 0, 1), atol=1e-5)
