@@ -85,7 +85,9 @@ def test_options_and_defaults_of_the_original():
     assert (short.work_dir, short.step, short.nesterov) == ("there", [1, 2], False)
 
 
-RUNS = [path for path in sorted(ROOT.glob("config/**/*.yaml")) if path.parent.name != "recipe"]  # those are bases
+BASES = "recipe", "config"  # the folders of configs that others begin from
+RUNS = [path for path in sorted(ROOT.glob("config/**/*.yaml")) if path.parent.name not in BASES]
+CHOSEN = {"window_size": 32, "mirror": True, "random_rotate": 0.3}  # in place of auto
 INFO = DatasetInfo("openpose", 2, 30.0, ("run", "jump"))  # as if the data were packed
 
 
@@ -97,14 +99,14 @@ def test_every_config_names_what_exists(path):
         share_feeder_args(arg)
         says_itself = "graph_args" not in arg.model_args or arg.model_args["graph_args"].get("layout")
         arg.label_names = arg.label_names if arg.label_names and Path(arg.label_names).exists() else None
-        complete_model_args(arg, DatasetInfo() if says_itself else INFO, channels=3, persons=1)
+        complete_model_args(arg, DatasetInfo() if says_itself else INFO, channels=3, persons=1, classes=2)
     check_arguments(import_class(arg.model), arg.model_args, "model_args")
     check_arguments(Graph, arg.model_args.get("graph_args", {}), "graph_args")
     for args in () if of_demo else (arg.train_feeder_args, arg.test_feeder_args):
         if args:
             check_arguments(import_class(arg.feeder), args, "feeder_args")
             steps = {
-                key: value
+                key: CHOSEN[key] if value == "auto" else value
                 for key, value in args.items()
                 if key not in ("data_path", "label_path", "layout", "dimension")
             }

@@ -1,4 +1,4 @@
-"""One table of today's strongest: every network of config/leaderboard.yaml on every data set, trained, tested and measured.
+"""One table of today's strongest: every network of resource/leaderboard.yaml on every data set, trained, tested and measured.
 
     python tools/leaderboard.py --data_set nw-ucla --rows ctr-gcn st-gcn --readme docs/accuracy.md
     python tools/leaderboard.py --from nw-ucla/ctr-gcn=work_dir/recognition/nw-ucla/CTR_GCN     # seed0, seed1, ... are there
@@ -34,7 +34,7 @@ from torchlight.errors import DataError, UsageError, did_you_mean
 from torchlight.files import atomic_write
 from torchlight.project import ROOT
 
-TABLE = ROOT / "config" / "leaderboard.yaml"
+TABLE = ROOT / "resource" / "leaderboard.yaml"
 KEYS = {"name", "config", "fuse", "stream_weights", "published"}  # of a network
 JOINT = STREAMS[0]
 
@@ -123,7 +123,7 @@ def parser() -> Parser:
 
 
 def read_rows(table: Mapping[str, Any]) -> list[Row]:
-    """The rows of config/leaderboard.yaml, data set by data set. Raises UsageError."""
+    """The rows of resource/leaderboard.yaml, data set by data set. Raises UsageError."""
     rows, networks = [], table["networks"]
     for key, network in networks.items():
         if other := set(network) - KEYS:
