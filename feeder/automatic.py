@@ -27,7 +27,7 @@ WINDOWS = {75: 32}  # up to so many frames (median): window_size
 LONG_WINDOW = 64
 ONE_SIDED, MANY = 0.4, 0.25  # a class whose sides differ so much; share of such classes
 TILT, MOST_TURN = 0.3, 1.0  # rad
-UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 3800, 40, 1000
+UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 40, 1000
 SMALL = 600  # clips: batches of 16 below, of 32 from here on
 VERTICAL = 1  # y, where bodies are not clearly longer in another direction
 
