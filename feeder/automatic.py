@@ -4,7 +4,8 @@
     mirror(found)           # Choice(value=False, why="6 of 10 classes are done with one side of the body")
 
 Nothing is trained: clips are looked at in 16 frames each, around their own mean and in units of their own size
-(NormalizeBody), so that metres, millimetres and pixels are alike. processor/training/automatic.py puts the choices into a config.
+(NormalizeBody), so that metres, millimetres and pixels are alike. processor/training/automatic.py puts the choices into a
+config.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from feeder.inspection.fit import has_side
 from feeder.sampling import real_frames
 from feeder.skeleton import Skeleton
 from feeder.transforms import present
-from torchlight.errors import DataError
 
 FRAMES, MOST = 16, 2000  # of a clip, and clips that are looked at
 WINDOWS = {75: 32}  # up to so many frames (median): window_size
@@ -48,7 +48,7 @@ class Survey:
         pose: (n, C, 16, V, M) float32, normalised.
         label: (n,) int.
         skeleton: None where no layout is known.
-        dimension: 2 or 3, None where it is not known.
+        dimension: 2 or 3.
         label_names: None where they are not known.
     """
 
@@ -57,7 +57,7 @@ class Survey:
     pose: np.ndarray
     label: np.ndarray
     skeleton: Skeleton | None
-    dimension: int | None
+    dimension: int
     label_names: Sequence[str] | None
 
     @property
@@ -68,35 +68,21 @@ class Survey:
     @property
     def places(self) -> np.ndarray:
         """(n, D, 16, V, M): coordinates without a score."""
-        return self.pose[:, : self.dimension or 3]
+        return self.pose[:, : self.dimension]
 
 
 def survey(
     data_path: str, label_path: str | None = None, layout: str | None = None, dimension: int | None = None
 ) -> Survey:
-    """Look at the clips of a packed part; DataError where it cannot be read."""
-    plain = Feeder(data_path, label_path, layout=layout, dimension=dimension)
-    preprocess, info = plain.preprocess, plain.info
-    dimension = preprocess.dimension
-    if dimension is None:
-        raise DataError(
-            "auto needs to know what the coordinates are: dimension: 2 (x, y, score) or 3 (x, y, z), in feeder_args or in "
-            "dataset.yaml beside the data"
-        )
-    num_clip = len(plain)
-    feeder = Feeder(
-        data_path,
-        label_path,
-        layout=layout,
-        dimension=dimension,
-        uniform_sample=True,
-        window_size=FRAMES,
-        normalize_body=True,
-    )
+    """Look at the clips of a packed part; DataError where it cannot be read, or where its dimension is not known."""
+    looks = {"uniform_sample": True, "window_size": FRAMES, "normalize_body": True}
+    feeder = Feeder(data_path, label_path, layout=layout, dimension=dimension, **looks)
+    preprocess, info, num_clip = feeder.preprocess, feeder.info, len(feeder)
     feeder.keep(spread_over_classes(feeder.label, MOST))
     pose, label = feeder.get_batch(range(len(feeder)))
-    length = np.concatenate([real_frames(feeder._read(np.array([i]))) for i in range(len(feeder))])
-    return Survey(num_clip, length, pose, label, preprocess.skeleton, dimension, info.label_names if info else None)
+    length = np.concatenate([real_frames(feeder.stored([i])) for i in range(len(feeder))])
+    names = info.label_names if info else None
+    return Survey(num_clip, length, pose, label, preprocess.skeleton, preprocess.dimension, names)
 
 
 def window_size(found: Survey) -> Choice:
@@ -144,7 +130,9 @@ def random_rotate(found: Survey) -> Choice:
     up, spread = vertical(found), facing(found)
     angles = [TILT] * 3
     angles[up] = round(min(max(spread, TILT), MOST_TURN), 2)
-    return Choice(angles, f"bodies face ways {spread:.2f} rad apart (standard deviation) about {'xyz'[up]}, their vertical")
+    return Choice(
+        angles, f"bodies face ways {spread:.2f} rad apart (standard deviation) about {'xyz'[up]}, their vertical"
+    )
 
 
 def vertical(found: Survey) -> int:
@@ -175,7 +163,9 @@ def facing(found: Survey) -> float:
 
 def batch_size(found: Survey) -> Choice:
     """Clips of an update."""
-    return Choice(max(1, min(16 if found.num_clip < SMALL else 32, found.num_clip // 2)), f"{found.num_clip:,} training clips")
+    return Choice(
+        max(1, min(16 if found.num_clip < SMALL else 32, found.num_clip // 2)), f"{found.num_clip:,} training clips"
+    )
 
 
 def num_epoch(found: Survey, batch: int) -> Choice:

@@ -108,6 +108,10 @@ class Feeder:
         sampler = Preprocess(choices, self.preprocess.skeleton)
         return list(sampler(self._read(clips), self.aspect[clips], ClipRNG(self.seed, np.zeros(len(clips)), clips)))
 
+    def stored(self, clips: Sequence[int]) -> Sequence[np.ndarray]:
+        """Clips (C, T, V, M) as they are in the file; of a memory map nothing is read yet."""
+        return self._read(np.asarray(clips, int))
+
     def for_test(self, clips: Sequence[int]) -> np.ndarray:
         """Clips (N, C, T, V, M) as the network gets them in a test, one sample each, in the same frames as recorded()."""
         clips = np.asarray(clips, int)

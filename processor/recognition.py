@@ -52,7 +52,9 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
             each.weights = weights_to_test(each)
             check_paths(each)
     if arg.tune and (len(runs) > 1 or arg.phase == "test" or arg.resume):
-        raise UsageError("--tune is for the beginning of one training; its config.yaml then has what was found, for others")
+        raise UsageError(
+            "--tune is for the beginning of one training; its config.yaml then has what was found, for others"
+        )
     world = start(arg.use_gpu)
     results = []
     try:

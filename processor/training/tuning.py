@@ -96,7 +96,9 @@ def changes(arg: Namespace, found: automatic.Survey) -> Iterator[tuple[str, Any]
         yield f"random_rotate: {angles}", lambda arg: arg.train_feeder_args.update(random_rotate=angles)
     elif args.get("random_rotate"):
         yield "random_rotate: 0.1", lambda arg: arg.train_feeder_args.update(random_rotate=0.1)
-    size = automatic.LONG_WINDOW if args.get("window_size", 0) < automatic.LONG_WINDOW else min(automatic.WINDOWS.values())
+    size = (
+        automatic.LONG_WINDOW if args.get("window_size", 0) < automatic.LONG_WINDOW else min(automatic.WINDOWS.values())
+    )
 
     def window(arg: Namespace) -> None:
         for part in (arg.train_feeder_args, arg.test_feeder_args):

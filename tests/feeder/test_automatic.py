@@ -25,9 +25,10 @@ def standing(count, turn=0.0, scale=1.0):
         height = {"head": 0.9, "shoulder": 0.7, "elbow": 0.5, "wrist": 0.3, "hand": 0.2, "spine": 0.4, "hip": 0.1}
         body[:, v] = 0.25 * side, next((y for part, y in height.items() if part in name), -0.8), 0.05
     angle = np.broadcast_to(turn, count)
-    rotation = np.stack([[np.cos(angle), 0 * angle, np.sin(angle)], [0 * angle, 1 + 0 * angle, 0 * angle]] + [
-        [-np.sin(angle), 0 * angle, np.cos(angle)]
-    ])  # (3, 3, count)
+    rotation = np.stack(
+        [[np.cos(angle), 0 * angle, np.sin(angle)], [0 * angle, 1 + 0 * angle, 0 * angle]]
+        + [[-np.sin(angle), 0 * angle, np.cos(angle)]]
+    )  # (3, 3, count)
     clips = np.einsum("dcn,cv->ndv", rotation, body)
     return (scale * np.broadcast_to(clips[:, :, None, :, None], (count, 3, 16, 20, 1))).astype(np.float32)
 
@@ -104,7 +105,9 @@ def test_a_missing_joint_faces_no_way():
 def test_few_clips_have_more_epochs_of_as_many_updates():
     few, many = (replace(of(standing(4)), num_clip=n) for n in (100, 1020))
     assert batch_size(few).value == 16 and batch_size(many).value == 32
-    updates = [num_epoch(found, batch_size(found).value).value * (found.num_clip // b) for found, b in ((few, 16), (many, 32))]
+    updates = [
+        num_epoch(found, batch_size(found).value).value * (found.num_clip // b) for found, b in ((few, 16), (many, 32))
+    ]
     assert updates == pytest.approx([automatic.UPDATES] * 2, rel=0.02)
     assert num_epoch(replace(few, num_clip=40_000), 32).value == automatic.FEWEST_EPOCHS
 
@@ -123,7 +126,7 @@ def test_a_packed_part_is_looked_at(tmp_path):
     data[:, :, :40] = 1000 * standing(6)[:, :, :1]
     np.save(tmp_path / "x_data.npy", data)
     (tmp_path / "x_label.pkl").write_bytes(__import__("pickle").dumps((list("abcdef"), [0, 1] * 3)))
-    with pytest.raises(DataError, match="auto needs to know what the coordinates are"):
+    with pytest.raises(DataError, match="normalize_body needs dimension: 2"):
         survey(str(tmp_path / "x_data.npy"), str(tmp_path / "x_label.pkl"))
     write_info(tmp_path, DatasetInfo("nw-ucla", 3, label_names=("walk", "run")))
     found = survey(str(tmp_path / "x_data.npy"), str(tmp_path / "x_label.pkl"))

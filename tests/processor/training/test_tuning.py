@@ -12,7 +12,8 @@ from processor.training.tuning import groups_for, is_better
 
 
 @pytest.mark.parametrize(
-    ("won", "lost", "better"), [(0, 0, False), (1, 0, False), (2, 0, True), (10, 6, False), (10, 5, True), (5, 10, False)]
+    ("won", "lost", "better"),
+    [(0, 0, False), (1, 0, False), (2, 0, True), (10, 6, False), (10, 5, True), (5, 10, False)],
 )
 def test_better_is_more_than_chance(won, lost, better):
     right = np.repeat([True, False, True], [won, lost, 50])
@@ -51,9 +52,14 @@ def test_settings_are_tried_and_written_down(small, tmp_path, capsys, monkeypatc
     assert main([*argv, "--repeat", "2"]) == 2
     assert "--tune is for the beginning of one training" in capsys.readouterr().err
     assert main(argv) == 0
-    with open(tmp_path / "out/tune/tune.csv") as file:
+    with (tmp_path / "out/tune/tune.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["setting"] for row in rows] == ["as in the config", "mirror: True", "window_size: 64", "twice the epochs"]
+    assert [row["setting"] for row in rows] == [
+        "as in the config",
+        "mirror: True",
+        "window_size: 64",
+        "twice the epochs",
+    ]
     assert rows[0]["kept"] == "True" and all(0 <= float(row["top1"]) <= 100 for row in rows)
     kept = {row["setting"]: row["kept"] == "True" for row in rows}
     config = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
