@@ -100,6 +100,8 @@ def mirror(found: Survey) -> Choice:
     """
     if not len(found.pairs):
         return Choice(False, "the layout has no mirror pairs")
+    if found.dimension == 3 and vertical(found) == 0:
+        return Choice(False, "bodies stand along x, which a flip would turn upside down")
     sided = [name for name in found.label_names or () if has_side(name)]
     if sided:
         return Choice(False, f"class names have a side: {sided[0]!r}{', ...' if len(sided) > 1 else ''}")

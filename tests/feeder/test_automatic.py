@@ -73,6 +73,12 @@ def test_without_mirror_pairs_nothing_is_mirrored():
     assert not mirror(replace(of(waving("both")), skeleton=None)).value
 
 
+def test_bodies_are_not_turned_upside_down():
+    lying = waving("both")[:, [1, 0, 2]]
+    assert not mirror(of(lying)).value
+    assert mirror(of(waving("both")[:, [0, 2, 1]])).value  # z is up
+
+
 def test_bodies_that_face_one_way_are_turned_a_little():
     assert random_rotate(of(standing(40))).value == [0.3, 0.3, 0.3]
 
