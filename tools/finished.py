@@ -31,8 +31,8 @@ class Figures:
     Attributes:
         top1: of the last epoch.
         fresh: the same on the test clips that are no copies of training clips; None where none is.
-        best: the highest top-1 of an evaluation, fold by fold: chosen on the test set; None where there is no metrics.csv.
-        seconds: of a fold's training; None as with best.
+        best: the highest top-1 of an evaluation, fold by fold: chosen on the test set; None where there was one alone.
+        seconds: of a fold's training; None where there is no metrics.csv.
     """
 
     top1: float
@@ -98,7 +98,7 @@ def _figures(run: Path, config: Mapping[str, Any], fold: str) -> Figures:
     return Figures(
         top1=100 * float(np.mean(list(right.values()))),
         fresh=100 * float(np.mean([right[name] for name in right if name not in known])) if known else None,
-        best=max(top1, default=None),
+        best=max(top1) if len(top1) > 1 else None,
         seconds=sum(float(row["seconds"]) for row in rows) if rows else None,
     )
 
