@@ -139,10 +139,13 @@ def random_rotate(found: Survey) -> Choice:
 
 def vertical(found: Survey) -> int:
     """The axis along which bodies are longest."""
-    seen = np.where(present(found.pose), found.places, np.nan)
-    with np.errstate(all="ignore"):
-        extent = np.nanmedian(np.nanmax(seen, 3) - np.nanmin(seen, 3), axis=(0, 2, 3))  # (D,)
-    longest = int(np.nanargmax(extent))
+    seen = present(found.pose)  # (n, 1, T, V, M)
+    high, low = np.where(seen, found.places, -np.inf).max(3), np.where(seen, found.places, np.inf).min(3)
+    there = seen.any(3)[:, 0]  # (n, T, M)
+    if not there.any():
+        return VERTICAL
+    extent = [np.median((high - low)[:, axis][there]) for axis in range(found.places.shape[1])]
+    longest = int(np.argmax(extent))
     return longest if extent[longest] > 1.2 * extent[VERTICAL] else VERTICAL
 
 

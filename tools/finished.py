@@ -93,7 +93,7 @@ def _figures(run: Path, config: Mapping[str, Any], fold: str) -> Figures:
         raise DataError(f"{run / 'test_result.pkl'}: {missing[0]} is not in {test[1] or test[0]}; move the run away")
     right = {name: scores[name].argmax() == label[name] for name in scores}
     known = copies(*train, *test)
-    rows = list(csv.DictReader((run / "metrics.csv").open())) if (run / "metrics.csv").is_file() else []
+    rows = list(csv.DictReader((run / "metrics.csv").open(encoding="utf-8"))) if (run / "metrics.csv").is_file() else []
     top1 = [float(row["top1"]) for row in rows if row.get("top1")]
     return Figures(
         top1=100 * float(np.mean(list(right.values()))),
