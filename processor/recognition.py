@@ -46,11 +46,10 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
     runs = expand_runs(arg)
     notes = []
     for each in runs:
-        check_paths(each)
-        notes.append(settle(each))
         if each.phase == "test":
             each.weights = weights_to_test(each)
-            check_paths(each)
+        check_paths(each)
+        notes.append(settle(each))
     if arg.tune and (len(runs) > 1 or arg.phase == "test" or arg.resume):
         raise UsageError(
             "--tune is for the beginning of one training; its config.yaml then has what was found, for others"

@@ -35,7 +35,7 @@ def read_names(names: Sequence[str]) -> Told | None:
         return None
     matches = [match for match in found if match]
     kinds = [kind for kind in matches[0].groupdict() if kind not in ("action", "repetition")]
-    counts = {kind: _counted(match[kind].lstrip("0") or "0" for match in matches) for kind in kinds}
+    counts = {kind: _counted(_number(match[kind]) for match in matches) for kind in kinds}
     return Told(scheme, counts, [match["action"] if match else None for match in found])
 
 
@@ -46,7 +46,7 @@ def sessions(names: Sequence[str]) -> list[str] | None:
     if not set(kinds) & set(WHO):
         return None
     return [
-        ", ".join(f"{kind} {match[kind].lstrip('0') or '0'}" for kind in kinds) if match else name
+        ", ".join(f"{kind} {_number(match[kind])}" for kind in kinds) if match else name
         for match, name in zip(found, names)
     ]
 
@@ -54,7 +54,12 @@ def sessions(names: Sequence[str]) -> list[str] | None:
 def groups_of(names: Sequence[str], kind: str) -> list[str]:
     """For every clip the one of a kind ("subject", "view" ...) that its name tells; a name that tells nothing is its own."""
     _, found = _matched(names)
-    return [match[kind].lstrip("0") or "0" if match else name for match, name in zip(found, names)]
+    return [_number(match[kind]) if match else name for match, name in zip(found, names)]
+
+
+def _number(text: str) -> str:
+    """Without the zeros before it."""
+    return text.lstrip("0") or "0"
 
 
 def _matched(names: Sequence[str]) -> tuple[str | None, list[re.Match | None]]:

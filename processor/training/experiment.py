@@ -93,7 +93,7 @@ def complete_model_args(
     names = names or (list(info.label_names) if info.label_names else None)
     if "num_class" in takes and not args.get("num_class"):
         if names or classes:
-            args["num_class"] = len(names or range(classes))
+            args["num_class"] = len(names) if names else classes
         elif args.get("num_class") == 0 or takes["num_class"].default is inspect.Parameter.empty:
             raise UsageError("model_args: num_class is not given, and there are no label_names to count")
     if info.label_names and args.get("num_class", len(names)) != len(names):

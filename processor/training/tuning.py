@@ -32,7 +32,6 @@ from torchlight.files import atomic_write
 
 FOLDS, UPDATES = 3, 800  # of every try
 PERSON = re.compile(r"(?:^|[^a-z])(?:s|p|subject|person)[_-]?(\d+)", re.I)  # in a name of no known data set: a_s03_e01
-AXES = "xyz"
 
 
 def tune(arg: Namespace, argv: list[str], world: World) -> list[str]:
@@ -49,7 +48,7 @@ def tune(arg: Namespace, argv: list[str], world: World) -> list[str]:
     found, begin = survey_of(arg, "--tune"), perf_counter()
     packed = read_packed(args["data_path"], args.get("label_path"))
     groups = groups_for(packed.sample_name, test_names(arg))
-    folds = min(FOLDS, len(set(groups)) if groups else FOLDS)
+    folds = min(FOLDS, len(set(groups))) if groups else FOLDS
     short = copy.deepcopy(arg)
     updates = max(1, round(len(packed.label) * (folds - 1) / folds) // arg.batch_size)
     short.num_epoch = max(1, round(UPDATES / updates))
