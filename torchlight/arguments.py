@@ -16,6 +16,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -53,8 +54,22 @@ def or_word(kind: Callable[[str], Any], word: str) -> Callable[[str], Any]:
     return lambda text: word if text == word else kind(text)
 
 
+_QUOTED = r"('[^']*'|\"[^\"]*\")"
+_BARE_PATH = r"(?<==)(?=[^,]*[a-zA-Z])[^\s,=()\[\]{}'\"]*/[^\s,=()\[\]{}'\"]*"  # a slash, and a letter: not 1/2
+
+
 def parse_dict(text: str) -> dict[str, Any]:
-    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated; tuples become lists."""
+    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated; tuples become lists. A path needs no quotes."""
+    try:
+        return _parse(text)
+    except UsageError:
+        quoted = re.sub(f"{_QUOTED}|{_BARE_PATH}", lambda found: found[1] or repr(found[0]), text)
+        if quoted == text:
+            raise
+        return _parse(quoted)
+
+
+def _parse(text: str) -> dict[str, Any]:
     try:
         tree = ast.parse(f"dict({text}\n)", mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):

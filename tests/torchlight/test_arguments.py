@@ -111,6 +111,13 @@ def test_dict_of_the_original():
     }
 
 
+def test_a_path_needs_no_quotes():
+    wanted = {"data_path": "data/my-set/train_data.npy", "b": {"c": "../x_1.pkl"}, "debug": True}
+    assert parse_dict("data_path=data/my-set/train_data.npy,b=dict(c=../x_1.pkl),debug=true") == wanted
+    assert parse_dict("data_path=/data/a.npy,name='b=c/d,e'") == {"data_path": "/data/a.npy", "name": "b=c/d,e"}
+    assert "1 / 2" in line_of(parse_dict, "scale=1/2")
+
+
 @pytest.mark.parametrize(
     "text",
     [
