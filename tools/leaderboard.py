@@ -40,30 +40,41 @@ JOINT = STREAMS[0]
 
 
 @dataclass(frozen=True)
+class Training:
+    """A network, trained on one stream of a data set.
+
+    Attributes:
+        data_set, network: as they are called in the table's YAML.
+        config: path from the project's folder, and what it says.
+    """
+
+    data_set: str
+    network: str
+    stream: str
+    config_path: str
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Row:
-    """A network on a data set.
+    """A network on a data set, or several trainings whose scores are averaged.
 
     Attributes:
         data_set, network: as they are called in the table's YAML; network_name and title are what a reader sees.
-        config: path from the project's folder, and what it says.
-        joint: the network whose runs are its joints, for a fusion of four streams; else it is the network itself.
-        weights: of the streams; empty: equal.
+        weights: of the trainings; empty: equal.
     """
 
     data_set: str
     network: str
     title: str
     network_name: str
-    config_path: str
-    config: Mapping[str, Any]
-    joint: str
+    trainings: tuple[Training, ...]
     weights: tuple[float, ...] = ()
     published: str = ""
 
     @property
-    def streams(self) -> tuple[str, ...]:
-        """The trainings that it is made of; the first is the config as it is."""
-        return (JOINT,) if self.joint == self.network else tuple(STREAMS)
+    def folds(self) -> list[int]:
+        return self.trainings[0].config.get("fold") or []
 
 
 def main() -> None:
@@ -128,20 +139,24 @@ def read_rows(table: Mapping[str, Any]) -> list[Row]:
     for key, network in networks.items():
         if other := set(network) - KEYS:
             raise UsageError(f"{TABLE}: {key}: unknown key {min(other)}{did_you_mean(min(other), KEYS)}")
-        if network.get("fuse", key) not in networks:
-            raise UsageError(f"{TABLE}: {key}: fuse: there is no network {network['fuse']}")
+        for name, streams in network.get("fuse", {}).items():
+            if "config" not in networks.get(name, {}):
+                raise UsageError(f"{TABLE}: {key}: fuse: there is no network {name}")
+            if other := set(streams) - set(STREAMS):
+                raise UsageError(f"{TABLE}: {key}: fuse: {min(other)} is not one of {', '.join(STREAMS)}")
     for data_set, title in table["data_sets"].items():
         for key, network in networks.items():
-            joint = network.get("fuse", key)
-            path = f"{networks[joint]['config']}/{data_set}/train.yaml"
-            if (ROOT / path).is_file():
-                rows.append(
-                    Row(
-                        data_set, key, title, network["name"], path, load_config(ROOT / path), joint,
-                        tuple(network.get("stream_weights", {}).get(data_set, ())),
-                        network.get("published", {}).get(data_set, ""),
-                    )
-                )  # fmt: skip
+            parts = network.get("fuse", {key: [JOINT]})
+            paths = {name: f"{networks[name]['config']}/{data_set}/train.yaml" for name in parts}
+            if all((ROOT / path).is_file() for path in paths.values()):
+                trainings = tuple(
+                    Training(data_set, name, stream, paths[name], load_config(ROOT / paths[name]))
+                    for name, streams in parts.items()
+                    for stream in streams
+                )
+                weights = tuple(network.get("stream_weights", {}).get(data_set, ()))
+                published = network.get("published", {}).get(data_set, "")
+                rows.append(Row(data_set, key, title, network["name"], trainings, weights, published))
     if unused := set(networks) - {row.network for row in rows}:
         raise UsageError(f"{TABLE}: {min(unused)}: no <its config>/<data set>/train.yaml is there")
     return rows
@@ -184,18 +199,19 @@ def read_from(pairs: list[str], rows: list[Row]) -> dict[tuple[str, str, str], P
 
 def require_data(row: Row) -> None:
     """DataError, with the command that makes them, where the clips of a row are not there."""
-    for _, fold in finished.folds(Path(), row.config):
-        for part in finished.PARTS:
-            for path in finished.data_paths(row.config, part, fold):
-                if path and not path.exists():
-                    raise DataError(f"{path} does not exist; make it with: {recipe(path)}")
+    for training in row.trainings:
+        for _, fold in finished.folds(Path(), training.config):
+            for part in finished.PARTS:
+                for path in finished.data_paths(training.config, part, fold):
+                    if path and not path.exists():
+                        raise DataError(f"{path} does not exist; make it with: {recipe(path)}")
 
 
 # ---- trainings and measurements
 
 
 class Leaderboard:
-    """The trainings in one work folder: <data set>/<network>/seed0, of a fusion also <data set>/<network>/<stream>/seed0.
+    """The trainings in one work folder: <data set>/<network>/seed0 of the joints, <data set>/<network>/<stream>/seed0.
 
     Args:
         arg: the options.
@@ -207,60 +223,59 @@ class Leaderboard:
         self.folder = Path(arg.work_dir + "_debug" * arg.debug).absolute()
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def folder_of(self, row: Row, seed: int, stream: str = JOINT) -> Path:
-        """Where a training of a row is."""
-        network = row.joint if stream == JOINT else row.network
-        own = self.folder / row.data_set / network
-        own = own if stream == JOINT else own / stream
-        there = self.elsewhere.get((row.data_set, network, stream), own) / f"seed{seed}"
-        return there if finished.is_done(there, row.config) else own / f"seed{seed}"
+    def folder_of(self, training: Training, seed: int) -> Path:
+        """Where a training is."""
+        data_set, network, stream = training.data_set, training.network, training.stream
+        own = self.folder / data_set / network / ("" if stream == JOINT else stream)
+        there = self.elsewhere.get((data_set, network, stream), own) / f"seed{seed}"
+        return there if finished.is_done(there, training.config) else own / f"seed{seed}"
 
-    def is_done(self, row: Row, seed: int, stream: str = JOINT) -> bool:
+    def is_done(self, training: Training, seed: int) -> bool:
         """Whether a training has ended; DataError where it is one of another config."""
-        folder = self.folder_of(row, seed, stream)
-        if not finished.is_done(folder, row.config):
+        folder = self.folder_of(training, seed)
+        if not finished.is_done(folder, training.config):
             return False
         if not self.arg.debug:
-            finished.check(folder, row.config, seed, None if stream == JOINT else stream)
+            stream = None if training.stream == JOINT else training.stream
+            finished.check(folder, training.config, seed, stream)
         return True
 
     def train(self, row: Row, seed: int) -> None:
         """Every training of a row that is not done; the fusion is made by `fused`."""
-        for stream in row.streams:
-            if self.is_done(row, seed, stream):
+        for training in row.trainings:
+            if self.is_done(training, seed):
                 continue
-            interval = min(self.arg.eval_interval, row.config.get("eval_interval", self.arg.eval_interval))
-            options = ["-c", row.config_path, "--seed", str(seed), "--eval_interval", str(interval)]
+            interval = min(self.arg.eval_interval, training.config.get("eval_interval", self.arg.eval_interval))
+            options = ["-c", training.config_path, "--seed", str(seed), "--eval_interval", str(interval)]
             options += ["--save_result", "True", "--print_log", "False", "--resume"]
-            options += [] if stream == JOINT else ["--stream", stream]
+            options += [] if training.stream == JOINT else ["--stream", training.stream]
             if self.arg.debug:  # not --debug: a fusion needs all test clips
                 options += ["--train_feeder_args", "debug=True", "--num_epoch", "1", "--batch_size", "16"]
-            call(self.folder_of(row, seed, stream), "recognition", *options)
+            call(self.folder_of(training, seed), "recognition", *options)
 
     def figures(self, row: Row, seed: int) -> Figures | None:
         """Of one seed; None where not all of it has been run."""
-        if not all(self.is_done(row, seed, stream) for stream in row.streams):
+        if not all(self.is_done(training, seed) for training in row.trainings):
             return None
-        of_streams = [finished.figures(self.folder_of(row, seed, stream), row.config) for stream in row.streams]
-        if len(of_streams) == 1:
-            return of_streams[0]
-        fused = finished.figures(self.fused(row, seed), row.config)
-        times = [each.seconds for each in of_streams]
+        each = [finished.figures(self.folder_of(training, seed), training.config) for training in row.trainings]
+        if len(each) == 1:
+            return each[0]
+        fused = finished.figures(self.fused(row, seed), row.trainings[0].config)
+        times = [one.seconds for one in each]
         return Figures(fused.top1, fused.fresh, None, None if None in times else sum(times))
 
     def fused(self, row: Row, seed: int) -> Path:
-        """The folder of a fusion, which is made now if it is not there, or older than one of its streams."""
+        """The folder of a fusion, which is made now if it is not there, or older than one of its trainings."""
         folder = self.folder / row.data_set / row.network / f"seed{seed}"
-        streams = [self.folder_of(row, seed, stream) for stream in row.streams]
-        there = finished.results(folder, row.config)
-        of = [path for each in streams for path in finished.results(each, row.config)]
+        parts = [(self.folder_of(training, seed), training.config) for training in row.trainings]
+        there = finished.results(folder, row.trainings[0].config)
+        of = [path for part in parts for path in finished.results(*part)]
         changed = [[path.stat().st_mtime for path in paths if path.exists()] for paths in (there, of)]
         if len(changed[0]) < len(there) or min(changed[0]) < max(changed[1]):
-            fold = [str(k) for k in row.config.get("fold") or ()]
-            options = ["--fold", *fold] if fold else []
+            options = ["--fold", *map(str, row.folds)] if row.folds else []
             options += ["--stream_weights", *map(str, row.weights)] if row.weights else []
-            inside = "fold{fold}/test_result.pkl" if fold else "test_result.pkl"
-            call(folder, "ensemble", *options, "--results", *(f"{each}/{inside}" for each in streams))
+            inside = "fold{fold}/test_result.pkl" if row.folds else "test_result.pkl"
+            call(folder, "ensemble", *options, "--results", *(f"{part}/{inside}" for part, _ in parts))
         return folder
 
     def measured(self, rows: list[Row]) -> list[dict[str, Any]]:
@@ -270,8 +285,11 @@ class Leaderboard:
             figures = [each for seed in self.arg.seeds if (each := self.figures(row, seed))]
             if figures:
                 found.append((row, figures))
-        speed = self.speed([row.config_path for row, _ in found])
-        return [describe(row, figures, speed[row.config_path]) for row, figures in found]
+        speed = self.speed([training.config_path for row, _ in found for training in row.trainings])
+        return [
+            describe(row, figures, [speed[training.config_path] for training in row.trainings])
+            for row, figures in found
+        ]
 
     def speed(self, configs: Iterable[str]) -> dict[str, dict]:
         """{config: row of `benchmark --beside`}, on one thread."""

@@ -12,25 +12,26 @@ from tools.finished import Figures
 from torchlight.files import atomic_write
 
 
-def describe(row: Any, figures: list[Figures], speed: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of one row over its seeds; those of a fusion are of all its networks together.
+def describe(row: Any, figures: list[Figures], speeds: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The figures of one row over its seeds; those of a fusion are of all its trainings together.
 
     Args:
         row: leaderboard.Row.
-        speed: of its network, from `benchmark --beside`.
+        speeds: of the network of each training, from `benchmark --beside`.
     """
-    S = len(row.streams)
     found = {
         "data_set": row.data_set, "title": row.title, "network": row.network, "name": row.network_name,
-        "config": row.config_path, "streams": S, "parameters": S * speed["parameters"],
-        "gflop": S * speed["flop_per_clip"] / 1e9, "passes": S * row.config["test_feeder_args"].get("num_clips", 1),
+        "trainings": len(row.trainings), "parameters": sum(each["parameters"] for each in speeds),
+        "gflop": sum(each["flop_per_clip"] for each in speeds) / 1e9,
+        "passes": sum(training.config["test_feeder_args"].get("num_clips", 1) for training in row.trainings),
     }  # fmt: skip
-    found |= {precision: speed["samples_per_second"].get(precision) for precision in ("fp32", "bf16")}
-    found |= {precision: found[precision] and found[precision] / S for precision in ("fp32", "bf16")}
+    for precision in ("fp32", "bf16"):
+        clips = [each["samples_per_second"].get(precision) for each in speeds]
+        found[precision] = 1 / sum(1 / each for each in clips) if all(clips) else None
     for key in ("top1", "fresh", "best", "seconds"):
         values = [getattr(each, key) for each in figures]
         found[key], found[f"{key}_std"] = (None, None) if None in values else markdown.mean_and_std(values)
-    return found | {"seeds": len(figures), "folds": len(row.config.get("fold") or ()), "published": row.published}
+    return found | {"seeds": len(figures), "folds": len(row.folds), "published": row.published}
 
 
 def write_csv(path: Path, measured: list[dict]) -> None:

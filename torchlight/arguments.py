@@ -59,7 +59,7 @@ _BARE_PATH = r"(?<==)(?=[^,]*[a-zA-Z])[^\s,=()\[\]{}'\"]*/[^\s,=()\[\]{}'\"]*"  
 
 
 def parse_dict(text: str) -> dict[str, Any]:
-    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated; tuples become lists. A path needs no quotes."""
+    """`a=1,b=dict(c='x')` -> {"a": 1, "b": {"c": "x"}}: literals, never evaluated. A path needs no quotes."""
     try:
         return _parse(text)
     except UsageError:

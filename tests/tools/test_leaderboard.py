@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from feeder.streams import STREAMS
 from main import main as stgcn
 from tools import finished, leaderboard
 from tools.leaderboard_table import results_of
@@ -38,8 +39,9 @@ def board(tmp_path, monkeypatch):
         config(tmp_path, network)
     networks = {
         "a": {"name": "Net A", "config": "cfg/a", "published": {"toy": "99.0 (somebody, best epoch)"}},
-        "a-4s": {"name": "Net A, four streams", "fuse": "a", "stream_weights": {"toy": [3, 0, 0, 0]}},
+        "a-4s": {"name": "Net A, four streams", "fuse": {"a": list(STREAMS)}, "stream_weights": {"toy": [3, 0, 0, 0]}},
         "b": {"name": "Net B", "config": "cfg/b"},
+        "a+b": {"name": "Net A and Net B", "fuse": {"a": ["joint"], "b": ["joint"]}},
     }
     table = {"data_sets": {"toy": "Toy, official"}, "networks": networks, "results": ["a"]}
     (tmp_path / "leaderboard.yaml").write_text(yaml.safe_dump(table, sort_keys=False))
@@ -100,6 +102,19 @@ def call_of(calls):
     return call
 
 
+def fusing(calls):
+    """call_of, but for the ensembles, which are made."""
+    fake = call_of(calls)
+
+    def call(folder, processor, *options, **environment):
+        if processor != "ensemble":
+            return fake(folder, processor, *options, **environment)
+        calls.append((processor, *options))
+        stgcn(["ensemble", *options, "-w", str(folder)])
+
+    return call
+
+
 def run(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", ["leaderboard.py", "--work_dir", "out", *options])
     leaderboard.main()
@@ -130,6 +145,21 @@ def test_the_table_is_that_of_the_runs_and_leaves_out_what_was_not_run(board, mo
     assert len(calls) == 2
 
 
+def test_two_networks_are_averaged_and_both_are_counted(board, monkeypatch):
+    monkeypatch.setattr(leaderboard, "call", fusing([]))
+    finish(board / "out/toy/a/seed0", 0, ["v0"], [75])
+    run(monkeypatch, "--only_table", "--seeds", "0")
+    assert [row["network"] for row in csv.DictReader((board / "out/table.csv").open())] == ["a"]
+    finish(board / "out/toy/b/seed0", 0, [], [100])
+    surer = pickle.loads((board / "out/toy/b/seed0/test_result.pkl").read_bytes())
+    (board / "out/toy/b/seed0/test_result.pkl").write_bytes(pickle.dumps({key: 2 * s for key, s in surer.items()}))
+    run(monkeypatch, "--only_table", "--seeds", "0")
+    a, b, both = csv.DictReader((board / "out/table.csv").open())
+    assert [float(row["top1"]) for row in (a, b, both)] == [75, 100, 100]
+    assert [float(row["parameters"]) for row in (a, b, both)] == [5e5, 5e5, 1e6]
+    assert [float(row["fp32"]) for row in (a, b, both)] == [40, 40, 20] and both["passes"] == "20"
+
+
 def test_only_what_is_missing_is_trained_and_a_run_that_was_cut_off_goes_on(board, monkeypatch):
     monkeypatch.setattr(leaderboard, "call", call_of(calls := []))
     finish(board / "mine/seed0", 0, [], [100])
@@ -144,19 +174,12 @@ def test_only_what_is_missing_is_trained_and_a_run_that_was_cut_off_goes_on(boar
 
 
 def test_four_streams_share_the_joints_and_are_four_networks(board, monkeypatch):
-    calls, fake = [], call_of([])
-    monkeypatch.setattr(leaderboard, "call", lambda *a, **k: calls.append(a) or real(*a, **k))
-
-    def real(folder, processor, *options, **environment):
-        if processor == "ensemble":
-            return stgcn(["ensemble", *options, "-w", str(folder)])
-        return fake(folder, processor, *options, **environment)
-
+    monkeypatch.setattr(leaderboard, "call", fusing(calls := []))
     finish(board / "out/toy/a/seed0", 0, ["v0"], [75])
     for stream in ("bone", "joint_motion", "bone_motion"):
-        finish(board / f"out/toy/a-4s/{stream}/seed0", 0, ["v0", "v1", "v2"], [25], feeder={"stream": stream})
+        finish(board / f"out/toy/a/{stream}/seed0", 0, ["v0", "v1", "v2"], [25], feeder={"stream": stream})
     run(monkeypatch, "--rows", "a-4s", "--seeds", "0")
-    assert [each[1] for each in calls] == ["ensemble", "benchmark"]
+    assert [each[0] for each in calls] == ["ensemble", "benchmark"]
     joint, four = csv.DictReader((board / "out/table.csv").open())
     assert float(joint["top1"]) == float(four["top1"]) == 75  # the weights are 3 0 0 0
     assert four["best"] == "" and float(four["seconds"]) == 120
@@ -167,7 +190,7 @@ def test_four_streams_share_the_joints_and_are_four_networks(board, monkeypatch)
     result = board / "out/toy/a/seed0/test_result.pkl"
     os.utime(result, (result.stat().st_mtime + 100,) * 2)
     run(monkeypatch, "--rows", "a-4s", "--seeds", "0")
-    assert calls[2][1] == "ensemble"  # of the newer joints
+    assert calls[2][0] == "ensemble"  # of the newer joints
 
 
 def test_folds_are_averaged_before_the_seeds(board, monkeypatch):
@@ -250,7 +273,7 @@ def test_the_rows_of_the_project_are_those_that_have_a_config():
     rows = leaderboard.read_rows(table)
     assert {row.data_set for row in rows} == {"nw-ucla", "sbu", "penn-action", "utd-mhad"}
     for row in rows:
-        assert (root / row.config_path).is_file() and len(row.streams) in (1, 4)
-        assert finished.data_paths(row.config, "train_feeder_args", "1")[0].parts[-1] == "train_data.npy"
+        assert all((root / training.config_path).is_file() for training in row.trainings)
+        assert len({tuple(training.config.get("fold") or ()) for training in row.trainings}) == 1
     assert set(table["results"]) <= {row.network for row in rows}
     assert results_of([], table["results"])[0].startswith("| data set | network | top-1 |")
