@@ -11,11 +11,12 @@ config.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from feeder import transforms
 from feeder.feeder import Feeder, spread_over_classes
 from feeder.inspection.fit import has_side
 from feeder.sampling import real_frames
@@ -30,6 +31,7 @@ TILT, MOST_TURN = 0.3, 1.0  # rad
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 3000, 40, 1000
 SMALL = 600  # clips: batches of 16 below, of 32 from here on
 VERTICAL = 1  # y, where bodies are not clearly longer in another direction
+SLENDER = 6.0  # times as long as wide: no body is; 2.7 to 3.4 in UTD-MHAD, NW-UCLA and SBU
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class Survey:
     Attributes:
         num_clip: of the whole part.
         length: (n,) real frames of the clips that are looked at.
-        pose: (n, C, 16, V, M) float32, normalised.
+        pose: (n, C, 16, V, M) float32, normalised; each axis by itself where their units differ.
+        units_differ: one axis is in another unit than the others, as a depth in millimetres beside x and y in pixels.
         label: (n,) int.
         skeleton: None where no layout is known.
         dimension: 2 or 3.
@@ -59,6 +62,7 @@ class Survey:
     skeleton: Skeleton | None
     dimension: int
     label_names: Sequence[str] | None
+    units_differ: bool = False
 
     @property
     def pairs(self) -> np.ndarray:
@@ -82,7 +86,25 @@ def survey(
     pose, label = feeder.get_batch(range(len(feeder)))
     length = np.concatenate([real_frames(feeder.stored([i])) for i in range(len(feeder))])
     names = info.label_names if info else None
-    return Survey(num_clip, length, pose, label, preprocess.skeleton, preprocess.dimension, names)
+    found = Survey(num_clip, length, pose, label, preprocess.skeleton, preprocess.dimension, names)
+    longest = sorted(extents(found), reverse=True)
+    if longest[0] > SLENDER * longest[1]:
+        return replace(found, pose=transforms.normalize_axes(pose, found.dimension), units_differ=True)
+    return found
+
+
+def extents(found: Survey) -> list[float]:
+    """How long bodies are along each axis, the median over all frames; 0 where nobody is seen."""
+    seen = present(found.pose)  # (n, 1, T, V, M)
+    high, low = np.where(seen, found.places, -np.inf).max(3), np.where(seen, found.places, np.inf).min(3)
+    there = seen.any(3)[:, 0]  # (n, T, M)
+    return [float(np.median((high - low)[:, axis][there])) if there.any() else 0.0 for axis in range(found.dimension)]
+
+
+def normalize_axes(found: Survey) -> Choice:
+    """Whether each axis of a clip is put to -1..1 by itself: where one has another unit than the others."""
+    why = f"along one axis bodies are over {SLENDER:g} times as long as along the others: it has another unit"
+    return Choice(found.units_differ, why if found.units_differ else "the axes have one unit")
 
 
 def window_size(found: Survey) -> Choice:
@@ -125,6 +147,8 @@ def random_rotate(found: Survey) -> Choice:
     """The largest angles of rotation, [x, y, z] in 3-D: about the vertical axis as far as the bodies of the training face
     different ways, since those of a test will, too.
     """
+    if found.units_differ:
+        return Choice(0, "the axes have different units")
     if found.dimension == 2:
         return Choice(TILT, "in the plane")
     if not len(found.pairs):
@@ -139,12 +163,7 @@ def random_rotate(found: Survey) -> Choice:
 
 def vertical(found: Survey) -> int:
     """The axis along which bodies are longest."""
-    seen = present(found.pose)  # (n, 1, T, V, M)
-    high, low = np.where(seen, found.places, -np.inf).max(3), np.where(seen, found.places, np.inf).min(3)
-    there = seen.any(3)[:, 0]  # (n, T, M)
-    if not there.any():
-        return VERTICAL
-    extent = [np.median((high - low)[:, axis][there]) for axis in range(found.places.shape[1])]
+    extent = extents(found)
     longest = int(np.argmax(extent))
     return longest if extent[longest] > 1.2 * extent[VERTICAL] else VERTICAL
 

@@ -1,6 +1,6 @@
 """`auto` in a config: what is chosen from the training clips (feeder/automatic.py) is put in its place.
 
-    feeder_args: {window_size: auto}
+    feeder_args: {window_size: auto, normalize_axes: auto}
     train_feeder_args: {mirror: auto, random_rotate: auto}
     batch_size: auto
     num_epoch: auto
@@ -20,7 +20,12 @@ from torchlight.errors import UsageError
 from torchlight.metrics import read_names
 
 AUTO = "auto"
-OF_CLIPS = {"window_size": automatic.window_size, "mirror": automatic.mirror, "random_rotate": automatic.random_rotate}
+OF_CLIPS = {
+    "window_size": automatic.window_size,
+    "normalize_axes": automatic.normalize_axes,
+    "mirror": automatic.mirror,
+    "random_rotate": automatic.random_rotate,
+}
 PARTS = ("feeder_args", "train_feeder_args", "test_feeder_args")
 OF_UPDATES = ("batch_size", "num_epoch")
 

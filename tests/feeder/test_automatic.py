@@ -1,5 +1,6 @@
 """What is chosen from training clips: on made bodies whose sides, facing and lengths are known."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -131,7 +132,7 @@ def test_a_packed_part_is_looked_at(tmp_path):
     data = np.zeros((6, 3, 50, 20, 1), np.float32)
     data[:, :, :40] = 1000 * standing(6)[:, :, :1]
     np.save(tmp_path / "x_data.npy", data)
-    (tmp_path / "x_label.pkl").write_bytes(__import__("pickle").dumps((list("abcdef"), [0, 1] * 3)))
+    (tmp_path / "x_label.pkl").write_bytes(pickle.dumps((list("abcdef"), [0, 1] * 3)))
     with pytest.raises(DataError, match="normalize_body needs dimension: 2"):
         survey(str(tmp_path / "x_data.npy"), str(tmp_path / "x_label.pkl"))
     write_info(tmp_path, DatasetInfo("nw-ucla", 3, label_names=("walk", "run")))
@@ -139,3 +140,17 @@ def test_a_packed_part_is_looked_at(tmp_path):
     assert found.num_clip == 6 and found.length.tolist() == [40] * 6
     assert found.pose.shape == (6, 3, 16, 20, 1) and found.pose.std() == pytest.approx(0.577, abs=0.05)
     assert list(found.label_names) == ["walk", "run"]
+
+
+def test_an_axis_of_another_unit_is_found_and_nothing_is_turned(tmp_path):
+    """x and y in pixels, z in millimetres."""
+    write_info(tmp_path, DatasetInfo("nw-ucla", 3, label_names=("walk", "run")))
+    clips = waving("both", 6) + np.float32(0.1) * np.random.default_rng(0).normal(size=(6, 3, 16, 20, 1)).astype(
+        np.float32
+    )
+    (tmp_path / "x_label.pkl").write_bytes(pickle.dumps((list("abcdef"), [0, 1] * 3)))
+    for units, differ in (((1, 1, 1), False), ((1000, 1000, 1000), False), ((100, 100, 10_000), True)):
+        np.save(tmp_path / "x_data.npy", clips * np.float32(units).reshape(3, 1, 1, 1))
+        found = survey(str(tmp_path / "x_data.npy"), str(tmp_path / "x_label.pkl"))
+        assert automatic.normalize_axes(found).value is differ
+        assert mirror(found).value and (random_rotate(found).value == 0) is differ
