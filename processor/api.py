@@ -18,6 +18,7 @@ from feeder.skeleton import load_skeleton, remap
 from processor import options, protocols, recognition
 from processor.recognizer import Recognizer, load_network
 from processor.sidecar import read_sidecar
+from processor.training.series import streams_of
 from torchlight.arguments import parse
 from torchlight.config import merge
 from torchlight.errors import UsageError, one_line
@@ -198,8 +199,10 @@ def test(config: Mapping[str, Any] | str | Path | None = None, **settings: Any) 
 def run_once(phase: str, config: Mapping[str, Any] | str | Path | None, settings: Mapping[str, Any]) -> Result:
     given = dict(config) if isinstance(config, Mapping) else {} if config is None else {"base": str(config)}
     arg = parse(options.recognition(), [], merge(plain(given), plain(settings)) | {"phase": phase})
-    if arg.repeat > 1 or len(arg.fold) > 1:
-        raise UsageError("one run at a time from Python: make a loop over seed or fold, each with its own work_dir")
+    if arg.repeat > 1 or len(arg.fold) > 1 or len(streams_of(arg)) > 1:
+        raise UsageError(
+            "one run at a time from Python: make a loop over seed, fold or stream, each with its own work_dir"
+        )
     same = Path(arg.work_dir, "config.yaml" if phase == "train" else "config_test.yaml")  # what repeats this run
     ((done, metrics),) = recognition.run(arg, ["recognition", "-c", same.as_posix()])
     weights = done.weights if phase == "test" else Path(done.work_dir, f"epoch{done.num_epoch}_model.pt")

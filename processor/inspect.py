@@ -31,7 +31,7 @@ from processor.inspection.labels import check_labels
 from processor.inspection.sections import same_joints, sections
 from processor.page.page import Page
 from processor.training.automatic import settle
-from processor.training.series import expand_runs
+from processor.training.series import expand_runs, streams_of
 from torchlight.config import merge
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
@@ -86,7 +86,7 @@ def sources_of(arg: Namespace) -> list[Source]:
         return [Source(name, arg.data_path, arg.label_path, arg.layout, arg.dimension)]
     if len(arg.fold) > 1:
         print(f"fold {arg.fold[0]} of {' '.join(map(str, arg.fold))}; --fold N inspects another")
-    arg.fold, arg.repeat, arg.work_dir = arg.fold[:1], 1, ""
+    arg.fold, arg.repeat, arg.stream, arg.work_dir = arg.fold[:1], 1, streams_of(arg)[:1], ""
     (arg,) = expand_runs(arg)  # fills {fold} in
     settle(arg)
     parts = {"train": "train_feeder_args", "test": "test_feeder_args"}

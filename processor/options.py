@@ -72,7 +72,10 @@ def recognition() -> Parser:
     group.add_argument("--feeder_args", action=DictAction, help="its arguments, for training and testing")
     group.add_argument("--train_feeder_args", action=DictAction, help="its arguments for training alone")
     group.add_argument("--test_feeder_args", action=DictAction, help="its arguments for testing alone")
-    group.add_argument("--stream", metavar="NAME", help="joint, bone, joint_motion, bone_motion, or joint+bone")
+    group.add_argument(
+        "--stream", nargs="+", metavar="NAME",
+        help="joint, bone, joint_motion, bone_motion, or joint+bone; several: a network for each, and the mean of their scores",
+    )  # fmt: skip
     group.add_argument("--batch_size", type=POSITIVE_OR_AUTO, default=256, metavar="N", help="training batch")
     group.add_argument(
         "--repeat_clips", type=POSITIVE, default=1, metavar="N", help="train on each clip N times an epoch"

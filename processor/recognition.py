@@ -3,6 +3,7 @@
     python main.py recognition -c config/quickstart/train.yaml
     python main.py recognition -c config/quickstart/train.yaml --phase test     # the last epoch of the training
     python main.py recognition -c config/st_gcn/sbu/train.yaml --fold 1 2 3 4 5 --repeat 3
+    python main.py recognition -c config/st_gcn_pp/utd-mhad/train.yaml --stream joint bone joint_motion bone_motion
     python main.py recognition --from work_dir/quickstart/manifest.json         # the same run again
 
 training/series.py says which runs there are, experiment.py builds one, training.py trains and evaluation.py tests it.
@@ -18,10 +19,12 @@ from typing import Any
 
 import torch
 
+from processor import options
+from processor.ensemble import fusion
 from processor.training.automatic import settle
 from processor.training.evaluation import test
 from processor.training.experiment import Experiment, check_paths
-from processor.training.series import expand_runs, summarise
+from processor.training.series import expand_runs, streams_of, summarise
 from processor.training.training import Training
 from processor.training.tuning import tune
 from torchlight.config import merge
@@ -32,7 +35,7 @@ from torchlight.project import located
 
 
 def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, float]]]:
-    """The processor `recognition`, once, or once for every fold and seed; see options.recognition for arg.
+    """The processor `recognition`, once, or once for every fold, seed and stream; see options.recognition for arg.
 
     Returns:
         The arguments of every run, and its figures: of a training the last row of metrics.csv, of a test its accuracies.
@@ -43,6 +46,12 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
         value = getattr(arg, key)
         if value and (found := located(value)) != Path(value):
             setattr(arg, key, str(found))
+    several = len(streams_of(arg)) > 1
+    if several and (arg.weights or not arg.test_feeder_args):
+        what = "--weights is of one network" if arg.weights else "their scores on the test are averaged"
+        lacks = "" if arg.weights else ", and test_feeder_args are missing"
+        raise UsageError(f"--stream: {len(arg.stream)} streams are as many networks; {what}{lacks}")
+    arg.save_result |= several
     runs = expand_runs(arg)
     notes = []
     for each in runs:
@@ -70,9 +79,24 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
     except DataError as error:  # from a worker it comes with the worker's traceback
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("torchlight.errors.DataError: ")) from error
     if len(runs) > 1 and world.is_main:
-        summarise(arg, runs, results)
+        summarise(arg, *(fused(arg, argv) if several else (runs, results)))
     world.close()
     return list(zip(runs, results))
+
+
+def fused(arg: Namespace, argv: list[str]) -> tuple[list[Namespace], list[dict[str, float]]]:
+    """The mean of the scores of all streams, for every fold and seed: in the folder that theirs are in.
+
+    Returns:
+        In place of the runs of the streams one for each fusion, and its figures.
+    """
+    whole = expand_runs(Namespace(**{**vars(arg), "stream": None}))
+    results = []
+    for each in whole:
+        own = options.ensemble().parse_args(["-w", each.work_dir])
+        own.results = [str(Path(each.work_dir, stream, "test_result.pkl")) for stream in arg.stream]
+        results.append(fusion(own, argv))
+    return whole, results
 
 
 def run_to_repeat(arg: Namespace) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ def draw(panels: dict[str, list[Point]], path: Path) -> None:
         if i % columns == 0:
             axes.set_ylabel("top-1 of the last epoch in %", fontsize=9)
         if i >= len(panels) - columns:
-            axes.set_xlabel("clips/s on one core, float32", fontsize=9)
+            axes.set_xlabel("clips/s on one core, float32, one pass", fontsize=9)
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels())))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=1 + columns, fontsize=9, frameon=False)
     with atomic_write(path) as file:

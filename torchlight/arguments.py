@@ -159,12 +159,14 @@ def _convert(parser: argparse.ArgumentParser, action: argparse.Action, value: An
     if isinstance(action, DictAction):
         value = parse_dict(value) if isinstance(value, str) else value
         return value if isinstance(value, dict) else _refuse(value, "a mapping of arguments")
+    if value is None and action.default is None:
+        return None
     if action.nargs in ("+", "*"):
         values = value if isinstance(value, list) else [value]
         if action.nargs == "+" and not values and action.default != []:
             _refuse(value, "one value or more")
         return [_convert_one(parser, action, each) for each in values]
-    return None if value is None and action.default is None else _convert_one(parser, action, value)
+    return _convert_one(parser, action, value)
 
 
 def _convert_one(parser: argparse.ArgumentParser, action: argparse.Action, value: Any) -> Any:

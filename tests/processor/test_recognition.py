@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from scipy.special import softmax
 
 from feeder.dataset import DatasetInfo, write_info
 from main import main
@@ -676,6 +677,33 @@ def test_a_stream_is_chosen_for_both_feeders(small, tmp_path, capsys):
     assert "needs dimension" in capsys.readouterr().err  # the test feeder was not told
     assert run(small, tmp_path / "out", *bones, "--test_feeder_args", "dimension=2,layout='openpose'") == 0
     assert yaml.safe_load((tmp_path / "out/config.yaml").read_text())["test_feeder_args"]["stream"] == "bone"
+
+
+def test_several_streams_are_trained_tested_and_averaged(small, tmp_path, capsys):
+    known = [
+        "--train_feeder_args",
+        "dimension=2,layout='openpose'",
+        "--test_feeder_args",
+        "dimension=2,layout='openpose'",
+    ]
+    streams = ["--stream", "joint", "bone", "--num_epoch", 1, *known]
+    assert run(small, tmp_path / "one", "--stream", "bone", "--num_epoch", 1, *known, "--save_result", "True") == 0
+    assert run(small, tmp_path / "out", *streams) == 0
+    assert same(*(weights(tmp_path / folder / "epoch1_model.pt") for folder in ("one", "out/bone")))
+    scores = [
+        pickle.loads((tmp_path / "out" / each / "test_result.pkl").read_bytes()) for each in ("joint", "bone", ".")
+    ]
+    label = dict(zip(*pickle.loads((small / "val_label.pkl").read_bytes())))
+    right = []
+    for name, k in label.items():
+        joint, bone, both = (softmax(each[name].astype(np.float64)) for each in scores)
+        np.testing.assert_allclose(both, (joint + bone) / 2, atol=1e-6)
+        right.append((joint + bone).argmax() == k)
+    assert f"Top1: {100 * np.mean(right):.2f}%" in capsys.readouterr().out.splitlines()
+    assert run(small, tmp_path / "out", *streams, "--phase", "test") == 0  # each with its own weights
+    assert f"Top1: {100 * np.mean(right):.2f}%" in capsys.readouterr().out.splitlines()
+    assert run(small, tmp_path / "x", *streams, "--weights", tmp_path / "out/bone/epoch1_model.pt") == 2
+    assert "--stream: 2 streams are as many networks; --weights is of one network" in capsys.readouterr().err
 
 
 def test_a_compiler_that_fails_costs_one_line_and_changes_nothing(small, tmp_path, monkeypatch):

@@ -31,9 +31,19 @@ def test_every_fold_and_seed_is_a_run_with_its_own_paths():
         assert expand_runs(each) == [each]
 
 
+def test_every_stream_is_a_run_of_its_own():
+    runs = expand_runs(series(repeat=2, stream=["joint", "bone"]))
+    assert [each.work_dir for each in runs] == [f"out/seed{k}/{name}" for k in (0, 1) for name in ("joint", "bone")]
+    assert [each.stream for each in runs] == ["joint", "bone"] * 2
+    for stream, folder in ((["bone"], "bone"), ("bone", "bone"), ([], None), (None, None)):  # one has no folder
+        (only,) = expand_runs(series(stream=stream))
+        assert (only.work_dir, only.stream) == ("out", folder)
+
+
 @pytest.mark.parametrize(
     "changes, words",
     [
+        ({"stream": ["bone", "joint", "bone"]}, "--stream: bone is given twice"),
         ({"fold": [1, 2]}, "--fold: {fold} stands in no path"),
         ({"paths": ["fold{fold}/a"]}, "give --fold"),
         ({"repeat": 2, "phase": "test"}, "--repeat: {seed} stands in no path"),
