@@ -18,6 +18,7 @@ from feeder.skeleton import load_skeleton, remap
 from processor import options, protocols, recognition
 from processor.recognizer import Recognizer, load_network
 from processor.sidecar import read_sidecar
+from processor.training.automatic import settle_stream
 from processor.training.series import streams_of
 from torchlight.arguments import parse
 from torchlight.config import merge
@@ -199,6 +200,7 @@ def test(config: Mapping[str, Any] | str | Path | None = None, **settings: Any) 
 def run_once(phase: str, config: Mapping[str, Any] | str | Path | None, settings: Mapping[str, Any]) -> Result:
     given = dict(config) if isinstance(config, Mapping) else {} if config is None else {"base": str(config)}
     arg = parse(options.recognition(), [], merge(plain(given), plain(settings)) | {"phase": phase})
+    settle_stream(arg)
     if arg.repeat > 1 or len(arg.fold) > 1 or len(streams_of(arg)) > 1:
         raise UsageError(
             "one run at a time from Python: make a loop over seed, fold or stream, each with its own work_dir"

@@ -36,7 +36,7 @@ from processor.recognition import share_feeder_args
 from processor.timing import alternate, flops
 from processor.training.automatic import settle
 from processor.training.experiment import complete_model_args
-from processor.training.series import expand_runs
+from processor.training.series import first_run
 from torchlight import device, machine
 from torchlight.arguments import parse
 from torchlight.errors import UsageError
@@ -73,7 +73,7 @@ def run(arg: Namespace, argv: list[str]) -> None:
 
 def prepared(arg: Namespace) -> Namespace:
     """The options of a config's first fold, with what it leaves out filled in from the data."""
-    arg = expand_runs(arg)[0]
+    arg = first_run(arg)
     if arg.model is None:
         arg.model, arg.model_args = DEFAULT_MODEL, {**DEFAULT_ARGS, **arg.model_args}
     share_feeder_args(arg)

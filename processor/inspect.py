@@ -31,7 +31,7 @@ from processor.inspection.labels import check_labels
 from processor.inspection.sections import same_joints, sections
 from processor.page.page import Page
 from processor.training.automatic import settle
-from processor.training.series import expand_runs, streams_of
+from processor.training.series import first_run
 from torchlight.config import merge
 from torchlight.errors import UsageError
 from torchlight.files import atomic_write
@@ -86,8 +86,8 @@ def sources_of(arg: Namespace) -> list[Source]:
         return [Source(name, arg.data_path, arg.label_path, arg.layout, arg.dimension)]
     if len(arg.fold) > 1:
         print(f"fold {arg.fold[0]} of {' '.join(map(str, arg.fold))}; --fold N inspects another")
-    arg.fold, arg.repeat, arg.stream, arg.work_dir = arg.fold[:1], 1, streams_of(arg)[:1], ""
-    (arg,) = expand_runs(arg)  # fills {fold} in
+    arg.work_dir = ""
+    arg = first_run(arg)  # {fold} is filled in
     settle(arg)
     parts = {"train": "train_feeder_args", "test": "test_feeder_args"}
     merged = {part: merge({"_": arg.feeder_args}, {"_": getattr(arg, key)})["_"] for part, key in parts.items()}

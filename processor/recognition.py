@@ -11,6 +11,7 @@ training/series.py says which runs there are, experiment.py builds one, training
 
 from __future__ import annotations
 
+import copy
 import re
 from argparse import Namespace
 from contextlib import ExitStack
@@ -21,7 +22,7 @@ import torch
 
 from processor import options
 from processor.ensemble import fusion
-from processor.training.automatic import settle
+from processor.training.automatic import settle, settle_stream
 from processor.training.evaluation import test
 from processor.training.experiment import Experiment, check_paths
 from processor.training.series import expand_runs, streams_of, summarise
@@ -46,6 +47,7 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
         value = getattr(arg, key)
         if value and (found := located(value)) != Path(value):
             setattr(arg, key, str(found))
+    stream = settle_stream(arg)
     several = len(streams_of(arg)) > 1
     if several and (arg.weights or not arg.test_feeder_args):
         what = "--weights is of one network" if arg.weights else "their scores on the test are averaged"
@@ -58,8 +60,8 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
         if each.phase == "test":
             each.weights = weights_to_test(each)
         check_paths(each)
-        notes.append(settle(each))
-    if arg.tune and (len(runs) > 1 or arg.phase == "test" or arg.resume):
+        notes.append(stream + settle(each))
+    if arg.tune and (len(arg.fold) > 1 or arg.repeat > 1 or arg.phase == "test" or arg.resume):
         raise UsageError(
             "--tune is for the beginning of one training; its config.yaml then has what was found, for others"
         )
@@ -68,6 +70,10 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
     try:
         if arg.tune:
             notes[0] += tune(runs[0], argv, world)
+            for each in runs[1:]:  # the other streams
+                each.tune, each.num_epoch = False, runs[0].num_epoch
+                each.train_feeder_args = copy.deepcopy(runs[0].train_feeder_args)
+                each.test_feeder_args = copy.deepcopy(runs[0].test_feeder_args)
         with ExitStack() as locks:  # of all runs, until the last one has ended: two such series must not mix
             for each, chosen in zip(runs, notes):
                 experiment = Experiment(each, argv, world, repeats, chosen)

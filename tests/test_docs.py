@@ -76,5 +76,5 @@ def test_own_joints_are_packed_and_trained_as_the_page_says(tmp_path, monkeypatc
         exec(snippet.replace('"train"', f'"{part}"'), {})
     Path("mine.yaml").write_text(config, encoding="utf-8")
     assert main(["recognition", "-c", "mine.yaml", "--num_epoch", "1"]) == 0
-    assert "auto: window_size: 32" in Path("work_dir/mine/log.txt").read_text(encoding="utf-8")
+    assert "auto: window_size: 32" in Path("work_dir/mine/joint/log.txt").read_text(encoding="utf-8")
     assert main(["inspect", "-c", "mine.yaml"]) == 0

@@ -248,7 +248,8 @@ class Leaderboard:
             interval = min(self.arg.eval_interval, training.config.get("eval_interval", self.arg.eval_interval))
             options = ["-c", training.config_path, "--seed", str(seed), "--eval_interval", str(interval)]
             options += ["--save_result", "True", "--print_log", "False", "--resume"]
-            options += [] if training.stream == JOINT else ["--stream", training.stream]
+            if training.stream != JOINT or "stream" in training.config:
+                options += ["--stream", training.stream]
             if self.arg.debug:  # not --debug: a fusion needs all test clips
                 options += ["--train_feeder_args", "debug=True", "--num_epoch", "1", "--batch_size", "16"]
             call(self.folder_of(training, seed), "recognition", *options)

@@ -17,7 +17,7 @@ from feeder.inspection.names import sessions
 from processor import options
 from processor.ensemble import listed, read_result
 from processor.training.automatic import settle
-from processor.training.series import expand_runs, streams_of
+from processor.training.series import first_run
 from torchlight.errors import DataError, UsageError
 from torchlight.files import atomic_write
 from torchlight.label_errors import find_label_errors
@@ -69,9 +69,8 @@ def trained(arg: Namespace, argv: Sequence[str], found: Inspection, work_dir: Pa
     own = Namespace(**{key: value for key, value in vars(arg).items() if key in of_training})
     del own.from_manifest
     share_feeder_args(own)
-    own.work_dir, own.num_worker, own.fold, own.repeat = str(work_dir / "folds"), None, own.fold[:1], 1
-    own.stream = streams_of(own)[:1]
-    (own,) = expand_runs(own)  # fills {fold} in
+    own.work_dir, own.num_worker = str(work_dir / "folds"), None
+    own = first_run(own)  # {fold} is filled in
     settle(own)
     part = found.parts[0]
     groups = sessions(part.names)

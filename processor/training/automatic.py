@@ -1,5 +1,6 @@
 """`auto` in a config: what is chosen from the training clips (feeder/automatic.py) is put in its place.
 
+    stream: auto
     feeder_args: {window_size: auto, normalize_axes: auto}
     train_feeder_args: {mirror: auto, random_rotate: auto}
     batch_size: auto
@@ -16,6 +17,7 @@ from functools import cache
 
 from feeder import automatic
 from feeder.automatic import Choice, Survey
+from processor.training.series import first_run, streams_of
 from torchlight.errors import UsageError
 from torchlight.metrics import read_names
 
@@ -56,6 +58,15 @@ def settle(arg: Namespace) -> list[str]:
         arg.num_epoch = choice.value
         lines.append(_line("num_epoch", choice))
     return lines
+
+
+def settle_stream(arg: Namespace) -> list[str]:
+    """The same for `stream: auto`, before the runs of a series are told apart."""
+    if streams_of(arg) != [AUTO]:
+        return []
+    choice = automatic.stream(survey_of(first_run(arg), "stream"))
+    arg.stream = choice.value
+    return [_line("stream", choice)]
 
 
 def _line(key: str, choice: Choice) -> str:

@@ -42,6 +42,12 @@ def expand_runs(arg: Namespace) -> list[Namespace]:
     return runs
 
 
+def first_run(arg: Namespace) -> Namespace:
+    """Of the first fold, seed and stream; `auto` is none of these."""
+    stream = [name for name in streams_of(arg)[:1] if name != "auto"]
+    return expand_runs(Namespace(**{**vars(arg), "fold": arg.fold[:1], "repeat": 1, "stream": stream}))[0]
+
+
 def streams_of(arg: Namespace) -> list[str]:
     """The names of --stream; empty where a run has none."""
     stream = getattr(arg, "stream", None) or []

@@ -154,3 +154,12 @@ def test_an_axis_of_another_unit_is_found_and_nothing_is_turned(tmp_path):
         found = survey(str(tmp_path / "x_data.npy"), str(tmp_path / "x_label.pkl"))
         assert automatic.normalize_axes(found).value is differ
         assert mirror(found).value and (random_rotate(found).value == 0) is differ
+
+
+def test_bones_have_a_network_unless_two_persons_act_together():
+    one, two = waving("both"), np.repeat(waving("both"), 2, axis=4)
+    assert automatic.stream(of(one)).value == ["joint", "bone"]
+    assert automatic.stream(of(two)).value == ["joint"]
+    two[2:, ..., 1] = 0  # in two of eight clips another one comes by
+    assert automatic.stream(of(two)).value == ["joint", "bone"]
+    assert automatic.stream(replace(of(one), skeleton=None)).value == ["joint"]

@@ -517,10 +517,14 @@ def test_what_the_training_clips_tell_need_not_be_said(small, tmp_path, capsys):
     own |= {"model_args": {"blocks": [[8, 1], [16, 2]]}, "num_epoch": 1}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(own))
     assert run(tmp_path, tmp_path / "out") == 0
-    done = yaml.safe_load((tmp_path / "out/config.yaml").read_text())
+    for stream in ("joint", "bone"):
+        assert (tmp_path / f"out/{stream}/epoch1_model.pt").exists()
+    assert (tmp_path / "out/test_result.pkl").exists()
+    done = yaml.safe_load((tmp_path / "out/joint/config.yaml").read_text())
     assert done["model_args"]["num_class"] == 4 and done["model_args"]["graph_args"]["layout"] == "openpose"
     assert done["train_feeder_args"]["mirror"] is False and done["batch_size"] == 16
-    log = (tmp_path / "out/log.txt").read_text()
+    log = (tmp_path / "out/bone/log.txt").read_text()
+    assert "auto: stream: ['joint', 'bone'] (" in log
     assert "auto: mirror: False (" in log and "auto: batch_size: 16 (48 training clips)" in log
     assert run(tmp_path, tmp_path / "out", "--phase", "test") == 0
     assert main(["inspect", "-c", str(tmp_path / "config.yaml"), "-w", str(tmp_path / "inspect")]) == 0

@@ -4,7 +4,7 @@ from argparse import Namespace
 
 import pytest
 
-from processor.training.series import expand_runs
+from processor.training.series import expand_runs, first_run
 from torchlight.errors import UsageError
 
 
@@ -38,6 +38,12 @@ def test_every_stream_is_a_run_of_its_own():
     for stream, folder in ((["bone"], "bone"), ("bone", "bone"), ([], None), (None, None)):  # one has no folder
         (only,) = expand_runs(series(stream=stream))
         assert (only.work_dir, only.stream) == ("out", folder)
+
+
+@pytest.mark.parametrize(("stream", "first"), [(["bone", "joint"], "bone"), ("auto", None), (None, None)])
+def test_the_first_run_stands_for_a_series(stream, first):
+    run = first_run(series(fold=[2, 5], repeat=3, seed=4, stream=stream, paths=["fold{fold}"]))
+    assert (run.stream, run.seed, run.paths, run.work_dir) == (first, 4, ["fold2"], "out/fold2")
 
 
 @pytest.mark.parametrize(
