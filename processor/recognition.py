@@ -49,11 +49,11 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
             setattr(arg, key, str(found))
     stream = settle_stream(arg)
     several = len(streams_of(arg)) > 1
-    if several and (arg.weights or not arg.test_feeder_args):
-        what = "--weights is of one network" if arg.weights else "their scores on the test are averaged"
-        lacks = "" if arg.weights else ", and test_feeder_args are missing"
-        raise UsageError(f"--stream: {len(arg.stream)} streams are as many networks; {what}{lacks}")
-    arg.save_result |= several
+    if several and arg.weights:
+        raise UsageError(
+            f"--weights is of one network, but there are {len(arg.stream)} streams; name its own: --stream {arg.stream[0]}"
+        )
+    arg.save_result |= several and bool(arg.test_feeder_args)
     runs = expand_runs(arg)
     notes = []
     for each in runs:
@@ -85,7 +85,10 @@ def run(arg: Namespace, argv: list[str]) -> list[tuple[Namespace, dict[str, floa
     except DataError as error:  # from a worker it comes with the worker's traceback
         raise DataError(str(error).strip().splitlines()[-1].removeprefix("torchlight.errors.DataError: ")) from error
     if len(runs) > 1 and world.is_main:
-        summarise(arg, *(fused(arg, argv) if several else (runs, results)))
+        if not several:
+            summarise(arg, runs, results)
+        elif arg.test_feeder_args:  # else nothing is there to be averaged
+            summarise(arg, *fused(arg, argv))
     world.close()
     return list(zip(runs, results))
 

@@ -707,7 +707,13 @@ def test_several_streams_are_trained_tested_and_averaged(small, tmp_path, capsys
     assert run(small, tmp_path / "out", *streams, "--phase", "test") == 0  # each with its own weights
     assert f"Top1: {100 * np.mean(right):.2f}%" in capsys.readouterr().out.splitlines()
     assert run(small, tmp_path / "x", *streams, "--weights", tmp_path / "out/bone/epoch1_model.pt") == 2
-    assert "--stream: 2 streams are as many networks; --weights is of one network" in capsys.readouterr().err
+    assert "there are 2 streams; name its own: --stream joint" in capsys.readouterr().err
+    untested = yaml.safe_load((small / "config.yaml").read_text()) | {"test_feeder_args": {}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(untested))
+    assert run(tmp_path, tmp_path / "untested", *streams[:-2]) == 0
+    assert (tmp_path / "untested/bone/epoch1_model.pt").exists() and not (
+        tmp_path / "untested/test_result.pkl"
+    ).exists()
 
 
 def test_a_compiler_that_fails_costs_one_line_and_changes_nothing(small, tmp_path, monkeypatch):
