@@ -87,7 +87,7 @@ def test_options_and_defaults_of_the_original():
 
 BASES = "recipe", "config"  # the folders of configs that others begin from
 RUNS = [path for path in sorted(ROOT.glob("config/**/*.yaml")) if path.parent.name not in BASES]
-CHOSEN = {"window_size": 32, "mirror": True, "random_rotate": 0.3}  # in place of auto
+CHOSEN = {"normalize_axes": False, "window_size": 32, "mirror": True, "random_rotate": 0.3}  # in place of auto
 INFO = DatasetInfo("openpose", 2, 30.0, ("run", "jump"))  # as if the data were packed
 
 
