@@ -103,8 +103,11 @@ def extents(found: Survey) -> list[float]:
 
 def normalize_axes(found: Survey) -> Choice:
     """Whether each axis of a clip is put to -1..1 by itself: where one has another unit than the others."""
-    why = f"along one axis bodies are over {SLENDER:g} times as long as along the others: it has another unit"
-    return Choice(found.units_differ, why if found.units_differ else "the axes have one unit")
+    if not found.units_differ:
+        return Choice(False, "the axes have one unit")
+    return Choice(
+        True, f"along one axis bodies are over {SLENDER:g} times as long as along the others: it has another unit"
+    )
 
 
 def stream(found: Survey) -> Choice:

@@ -55,7 +55,8 @@ def streams_of(arg: Namespace) -> list[str]:
 
 
 def _check(arg: Namespace) -> None:
-    if twice := [stream for i, stream in enumerate(streams_of(arg)) if stream in streams_of(arg)[:i]]:
+    streams = streams_of(arg)
+    if twice := [stream for stream in streams if streams.count(stream) > 1]:
         raise UsageError(f"--stream: {twice[0]} is given twice")
     by_fold, by_seed = (any(mark in repr(value) for value in vars(arg).values()) for mark in ("{fold}", "{seed}"))
     if arg.fold and not by_fold:
